@@ -11,8 +11,15 @@
  * refused as a whole (a late first attempt must not overtake its own retry); a request below the
  * acknowledgement is never applied.
  */
-import type { CommandOrigin, Result, RetainedResult, RetainedResults } from "./machine.ts";
+import type {
+  CommandOrigin,
+  Result,
+  RetainedResult,
+  RetainedResults,
+  SessionMark,
+} from "./machine.ts";
 import { Refusal } from "./machine.ts";
+import { type PackedRetainedResult, packRetained, unpackRetained } from "./result.ts";
 
 /** Stands where a batch has no result to keep: refused for now, or parked. */
 const NOTHING = Symbol("nothing retained");
@@ -75,7 +82,7 @@ export interface SessionImage {
   readonly incarnation: number;
   readonly lastBatch: number;
   readonly acknowledged: number;
-  readonly results: readonly RetainedResult[];
+  readonly results: readonly PackedRetainedResult[];
 }
 
 /** Is this the command's final answer? The others ask the sender to try again. */
@@ -140,6 +147,29 @@ export class Sessions implements RetainedResults {
     return undefined;
   }
 
+  marks(): SessionMark[] {
+    const marks: SessionMark[] = [];
+    for (const [node, { incarnation, acknowledged }] of this.sessions) {
+      marks.push({ node, incarnation, acknowledged });
+    }
+    return marks;
+  }
+
+  adoptMarks(marks: readonly SessionMark[]): void {
+    for (const { node, incarnation, acknowledged } of marks) {
+      const session = this.session(node, incarnation);
+      if (session !== null && acknowledged > session.acknowledged) {
+        session.acknowledged = acknowledged;
+      }
+    }
+  }
+
+  isOver({ node, incarnation, request }: CommandOrigin): boolean {
+    const session = this.sessions.get(node);
+    if (session === undefined || incarnation > session.incarnation) return false;
+    return incarnation < session.incarnation || request < session.acknowledged;
+  }
+
   within(start: number, end: number): RetainedResult[] {
     const found: RetainedResult[] = [];
     for (const [node, { incarnation, batches }] of this.sessions) {
@@ -182,10 +212,11 @@ export class Sessions implements RetainedResults {
     const images: SessionImage[] = [];
     for (const [node, session] of this.sessions) {
       const { incarnation, lastBatch, acknowledged, batches } = session;
-      const results: RetainedResult[] = [];
+      const results: PackedRetainedResult[] = [];
       for (const batch of batches) {
         batch.each((request, hash, result) => {
-          if (request >= acknowledged) results.push({ node, incarnation, request, hash, result });
+          if (request < acknowledged) return;
+          results.push(packRetained({ node, incarnation, request, hash, result }));
         });
       }
       images.push({ node, incarnation, lastBatch, acknowledged, results });
@@ -198,7 +229,7 @@ export class Sessions implements RetainedResults {
     this.sessions = new Map();
     for (const { node, incarnation, lastBatch, acknowledged, results } of images) {
       this.sessions.set(node, { incarnation, lastBatch, acknowledged, batches: [] });
-      this.adopt(results);
+      this.adopt(results.map(unpackRetained));
     }
   }
 

@@ -1,0 +1,261 @@
+/**
+ * An active node: the engine, the replicas that it runs, the client of its callers, and the fleet's
+ * own group. Everything that `api/` offers to users stands on it.
+ */
+import { type CallSettings, type CallTarget, DEFAULT_CALL } from "../client/call.ts";
+import { Client, NO_KEY } from "../client/client.ts";
+import { groupRoute } from "../client/outbox.ts";
+import { encodeValue } from "../codec/value.ts";
+import { RaftKVError } from "../errors.ts";
+import type { FleetCommand, FleetError, FleetReplies } from "../fleet/commands.ts";
+import { fleetModule } from "../fleet/fleet.ts";
+import { FLEET_GROUP, type FleetGroup, type FleetState } from "../fleet/state.ts";
+import { Host, type HostListener } from "../host/host.ts";
+import type { Replica } from "../host/replica.ts";
+import { DataMachine } from "../machine/data-machine.ts";
+import { type NativeEngine, openEngine } from "../native/engine.ts";
+import { ROUTE_GROUP } from "../native/frames.ts";
+import { VERSION } from "../version.ts";
+import type { RaftKVEventEmitter } from "./events.ts";
+import { LocalGroups } from "./groups.ts";
+import type { Logger, NodeSettings } from "./options.ts";
+
+/** Name of the fleet's group. */
+export const FLEET_NAME = "RaftFleet.Fleet";
+
+/** What happens to storage failures, by the number of event 9. */
+const STORAGE_CODES = [
+  "STORAGE_FAILED",
+  "STORAGE_FULL",
+  "STORAGE_FAILED",
+  "DATA_CORRUPTED",
+] as const;
+
+/** Log levels by the number of event 10. */
+const LOG_LEVELS = ["info", "error", "warn", "info"] as const;
+
+/** How a keyspace's route is explained; `LocalKeyspaces` does it. */
+export interface RouteNames {
+  /** The keyspace of a route number. */
+  keyspaceOf(route: number): string | undefined;
+  /** Why a keyspace's route leads nowhere here, if the reason is known. */
+  absence(route: number): RaftKVError | undefined;
+}
+
+/** See the head of this file. */
+export class Core implements HostListener {
+  readonly settings: NodeSettings;
+  readonly zone: string;
+  readonly events: RaftKVEventEmitter;
+  readonly engine: NativeEngine;
+  readonly host: Host;
+  readonly client: Client;
+  readonly groups: LocalGroups;
+  /** This node's id. */
+  readonly nodeId: number;
+  /** This node's name, as the fleet lists it. */
+  readonly nodeName: string;
+  /** Set by `LocalKeyspaces`. */
+  routeNames: RouteNames | undefined;
+  private readonly fleetMachine: DataMachine<FleetState>;
+  private readonly fleetListeners = new Set<() => void>();
+  private storageFailure: RaftKVError | undefined;
+
+  private constructor(
+    zone: string,
+    settings: NodeSettings,
+    events: RaftKVEventEmitter,
+    engine: NativeEngine,
+    openedAt: number,
+  ) {
+    this.zone = zone;
+    this.settings = settings;
+    this.events = events;
+    this.engine = engine;
+    const identity = engine.identity();
+    this.nodeId = identity.node;
+    this.nodeName = `node-${identity.node.toString(36)}`;
+    this.fleetMachine = new DataMachine(fleetModule);
+    this.host = new Host(engine, identity, openedAt, this);
+    this.client = new Client(engine, {
+      target: (route) => this.target(route),
+      storageError: () => this.storageFailure,
+      absence: (route) => this.absence(route),
+    });
+    this.groups = new LocalGroups(engine, this.host, this.nodeId, {
+      fleet: () => this.fleet,
+      confirmRemoved: async ({ id }) => {
+        await this.fleetCommand({ type: "confirmRemoved", group: id, node: this.nodeId });
+      },
+      warn: (message, cause) => this.warn(message, cause),
+    });
+  }
+
+  /** Opens the node's data directory and brings the node into its cluster. */
+  static async open(
+    zone: string,
+    settings: NodeSettings,
+    events: RaftKVEventEmitter,
+    modules: readonly string[],
+  ): Promise<Core> {
+    const openedAt = performance.now();
+    let core: Core | undefined;
+    const engine = await openEngine(settings, (bytes, more) => core?.host.receive(bytes, more));
+    core = new Core(zone, settings, events, engine, openedAt);
+    try {
+      await core.join(modules);
+      return core;
+    } catch (error) {
+      await core.close();
+      throw error;
+    }
+  }
+
+  /** The fleet's state as this node knows it. */
+  get fleet(): FleetState {
+    return this.fleetMachine.state;
+  }
+
+  /** Calls `listener` whenever the fleet's state changed; returns what ends that. */
+  onFleetChange(listener: () => void): () => void {
+    this.fleetListeners.add(listener);
+    return () => this.fleetListeners.delete(listener);
+  }
+
+  /** The active group of a name. */
+  group(name: string): FleetGroup | undefined {
+    const group = this.fleet.groups.get(name);
+    return group?.state === "active" ? group : undefined;
+  }
+
+  /** Sends a command to a group as a whole. */
+  command(group: number, argument: unknown, call: CallSettings = DEFAULT_CALL): Promise<unknown> {
+    return this.client.command(groupRoute(group), NO_KEY, argument, call);
+  }
+
+  /** Sends a command to the fleet; a refusal becomes an error. */
+  async fleetCommand<C extends FleetCommand>(
+    command: C,
+  ): Promise<Exclude<FleetReplies[C["type"]], FleetError>> {
+    const reply = (await this.command(FLEET_GROUP, command)) as FleetReplies[C["type"]];
+    if (reply.ok === false) {
+      throw new RaftKVError(reply.code, reply.message, { outcome: "not applied" });
+    }
+    return reply as Exclude<FleetReplies[C["type"]], FleetError>;
+  }
+
+  /** Makes the code of a module known to the fleet, once this program has bound it. */
+  async announce(modules: readonly string[]): Promise<void> {
+    const known = this.fleet.nodes.get(this.nodeId)?.modules ?? [];
+    if (modules.every((name) => known.includes(name))) return;
+    await this.fleetCommand({ type: "bindModules", node: this.nodeId, modules });
+  }
+
+  /** Tells the program about something that ended no call. */
+  warn(message: string, cause: unknown): void {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const error = new RaftKVError("INTERNAL", `${message}: ${reason}`, { cause });
+    this.settings.logger?.warn(error.message);
+    this.events.emit("warning", error);
+  }
+
+  /** Ends every call and closes the engine. Repeated calls are harmless. */
+  async close(): Promise<void> {
+    const closed = new RaftKVError("CLOSED", "the node is closed", { outcome: "not applied" });
+    this.groups.close();
+    this.client.refuseNew(closed);
+    try {
+      // What is in flight is answered while the engine closes.
+      await this.engine.close();
+    } finally {
+      this.client.close(closed);
+      this.host.close();
+    }
+  }
+
+  settled(request: number, result: Parameters<Client["settled"]>[1]): void {
+    this.client.settled(request, result);
+  }
+
+  refused(request: number, _group: number, reason: number, unknown: boolean): void {
+    this.client.refused(request, reason, unknown);
+  }
+
+  leaderChanged(replica: Replica): void {
+    if (replica.leading) this.client.leaderAppeared();
+    const node = replica.leader === 0 ? null : this.nameOf(replica.leader);
+    this.events.emit("leaderChange", { group: replica.name, node });
+  }
+
+  storageFailed(kind: number, message: string): void {
+    const code = STORAGE_CODES[kind] ?? "STORAGE_FAILED";
+    this.storageFailure = new RaftKVError(code, message);
+    this.settings.logger?.error(message);
+    this.events.emit("warning", this.storageFailure);
+  }
+
+  logged(level: number, message: string): void {
+    const name: keyof Logger = LOG_LEVELS[level] ?? "info";
+    this.settings.logger?.[name](message);
+  }
+
+  /** The name of a node of the fleet. */
+  nameOf(node: number): string {
+    return this.fleet.nodes.get(node)?.name ?? `node-${node.toString(36)}`;
+  }
+
+  private async join(modules: readonly string[]): Promise<void> {
+    const { engine, host } = this;
+    const replica = host.attach(FLEET_GROUP, FLEET_NAME, () => this.fleetMachine);
+    const descriptor = encodeValue({ name: FLEET_NAME, module: FLEET_NAME, settings: {} });
+    replica.leaseSlot = await engine.createGroup(FLEET_GROUP, descriptor);
+    const { cluster, node, incarnation } = engine.identity();
+    await this.fleetCommand({ type: "foundCluster", clusterId: cluster.toString(36) });
+    await this.fleetCommand({
+      type: "joinNode",
+      now: Date.now(),
+      node: {
+        id: node,
+        name: this.nodeName,
+        zone: this.zone,
+        address: null,
+        version: VERSION,
+        incarnation,
+        modules,
+      },
+    });
+    await this.groups.sweep();
+    replica.onApplied = () => this.fleetChanged();
+    this.fleetChanged();
+  }
+
+  private fleetChanged(): void {
+    this.groups.reconcile();
+    for (const listener of [...this.fleetListeners]) listener();
+  }
+
+  private target(route: number): CallTarget {
+    if ((route & ROUTE_GROUP) === 0) {
+      const keyspace = this.routeNames?.keyspaceOf(route);
+      return keyspace === undefined ? {} : { keyspace };
+    }
+    const id = (route & ~ROUTE_GROUP) >>> 0;
+    const name = this.host.replica(id)?.name;
+    return name === undefined ? {} : { group: name };
+  }
+
+  private absence(route: number): RaftKVError | undefined {
+    if ((route & ROUTE_GROUP) === 0) return this.routeNames?.absence(route);
+    const id = (route & ~ROUTE_GROUP) >>> 0;
+    for (const group of this.fleet.groups.values()) {
+      if (group.id !== id || this.groups.isBound(group.module)) continue;
+      return new RaftKVError(
+        "MODULE_NOT_BOUND",
+        `this node's program has not bound the code of group ${group.name}; ` +
+          "call bindGroupModule or openKeyspace first",
+        { group: group.name },
+      );
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,116 @@
+/** One keyspace, with the types of its module. */
+import { type CallSettings, DEFAULT_CALL } from "../client/call.ts";
+import type { Key } from "../codec/key.ts";
+import { RaftKVError } from "../errors.ts";
+import type { LocalKeyspace } from "./keyspaces.ts";
+import type { NodeLifecycle } from "./lifecycle.ts";
+import { type CallOptions, checkKeyspaceName, resolveCallOptions } from "./options.ts";
+
+/** What is known of a shard. */
+export interface ShardInformation {
+  /** `<keyspace>_<start>`. */
+  readonly name: string;
+  /** First hash value of its range, 0 to 2^27 - 1. */
+  readonly start: number;
+  /** First hash value behind its range. */
+  readonly end: number;
+  /** Name of the node that leads it, `null` when none is known. */
+  readonly leader: string | null;
+  /** Names of the nodes that hold its replicas. */
+  readonly members: readonly string[];
+  /** Number of keys. */
+  readonly keys: number;
+  /** Sum of the sizes that commands returned, in the user's unit. */
+  readonly size: number;
+  /** Load of the last statistics interval, in the user's unit. */
+  readonly load: number;
+  /** `serving`, or what it does in a split or merge. */
+  readonly state: string;
+  /** The longest time a split or merge closed a range of this shard for, in milliseconds. */
+  readonly longestPause: number;
+}
+
+/** A keyspace of this node. */
+export class Keyspace<K, Command, Ret, Query, QueryRet> {
+  /** The keyspace's name. */
+  readonly name: string;
+  private readonly lifecycle: NodeLifecycle;
+  private local: LocalKeyspace | undefined;
+  private owner: object | undefined;
+
+  /** @internal made by `openKeyspace`, `registerKeyspace` and `bindKeyspace` */
+  constructor(name: string, lifecycle: NodeLifecycle) {
+    this.name = name;
+    this.lifecycle = lifecycle;
+  }
+
+  /** Runs a command on the value of one key; see `RaftKV.command`. */
+  command(key: K, arg: Command, options?: CallOptions): Promise<Ret> {
+    try {
+      const local = this.find();
+      const call = options === undefined ? DEFAULT_CALL : resolveCallOptions(options);
+      const { client } = this.lifecycle.core();
+      return client.command(local.number, key, arg, call) as Promise<Ret>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Asks the value of one key; see `RaftKV.query`. */
+  query(key: K, arg: Query, options?: CallOptions): Promise<QueryRet | undefined> {
+    try {
+      const call: CallSettings = options === undefined ? DEFAULT_CALL : resolveCallOptions(options);
+      return this.find().queries.query(key, arg, call) as Promise<QueryRet | undefined>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Every key; see `RaftKV.keys`. */
+  async *keys(): AsyncGenerator<K & Key, void, undefined> {
+    const service = await this.lifecycle.service();
+    this.find();
+    yield* service.keys(this.name) as AsyncGenerator<K & Key, void, undefined>;
+  }
+
+  /** What is known of the keyspace's shards, in ascending order of their ranges. */
+  async shards(): Promise<ShardInformation[]> {
+    const service = await this.lifecycle.service();
+    this.find();
+    return service.shards(this.name);
+  }
+
+  /** Runs a command on every key, one log entry per shard; what it returns is dropped. */
+  async commandOnAllKeys(arg: Command, options?: CallOptions): Promise<void> {
+    const service = await this.lifecycle.service();
+    this.find();
+    const call = resolveCallOptions(options);
+    const shards = service.shards(this.name);
+    await Promise.all(shards.map(({ name }) => service.commandOnAllKeys(name, arg, call)));
+  }
+
+  /** The keyspace on the active node, once it can be called. */
+  private find(): LocalKeyspace {
+    const keyspaces = this.lifecycle.keyspaces();
+    if (this.local !== undefined && this.owner === keyspaces && this.local.number >= 0) {
+      return this.local;
+    }
+    checkKeyspaceName(this.name);
+    if (keyspaces.directory === undefined) {
+      throw new RaftKVError("NOT_ACTIVE", "call RaftKV.init() first", { outcome: "not applied" });
+    }
+    const local = keyspaces.get(this.name);
+    if (local.number < 0) {
+      throw (
+        local.absence() ??
+        new RaftKVError("NO_SUCH_KEYSPACE", `there is no keyspace ${this.name}`, {
+          keyspace: this.name,
+          outcome: "not applied",
+        })
+      );
+    }
+    this.local = local;
+    this.owner = keyspaces;
+    return local;
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * A node from `activate` to `close`: one state at a time, each change claimed before the first
+ * await, so that calls that overlap cannot open or close anything twice.
+ */
+import { RaftKVError } from "../errors.ts";
+import { Core } from "./core.ts";
+import { RaftKVEventEmitter } from "./events.ts";
+import type { BuildMachine } from "./groups.ts";
+import { KeyspaceService } from "./keyspace-service.ts";
+import { LocalKeyspaces } from "./keyspaces.ts";
+import { checkZone, type NodeOptions, type NodeSettings, resolveNodeOptions } from "./options.ts";
+
+interface Active {
+  readonly core: Core;
+  readonly keyspaces: LocalKeyspaces;
+  /** Set by `init`. */
+  service: Promise<KeyspaceService> | undefined;
+}
+
+type State =
+  | { readonly name: "inactive" }
+  | { readonly name: "activating"; readonly done: Promise<void> }
+  | { readonly name: "active"; readonly active: Active }
+  | { readonly name: "closing"; readonly done: Promise<void> };
+
+/** See the head of this file. */
+export class NodeLifecycle {
+  readonly events = new RaftKVEventEmitter();
+  private options: NodeOptions;
+  private state: State = { name: "inactive" };
+  private settings: NodeSettings | undefined;
+  private held = true;
+  private readonly modules = new Map<string, BuildMachine>();
+
+  constructor(options: NodeOptions) {
+    this.options = options;
+  }
+
+  /** The settings in force, or those that `activate` would use. */
+  get current(): NodeSettings {
+    return this.settings ?? resolveNodeOptions(this.options);
+  }
+
+  /** Sets options for the next `activate`. */
+  configure(options: NodeOptions): void {
+    if (this.state.name !== "inactive") {
+      throw new RaftKVError("NOT_INACTIVE", "configure the node before it is activated");
+    }
+    resolveNodeOptions({ ...this.options, ...options });
+    this.options = { ...this.options, ...options };
+  }
+
+  /** Binds the code of a module, now and for later activations. */
+  bindModule(name: string, build: BuildMachine): void {
+    if (!this.modules.has(name)) this.modules.set(name, build);
+    this.activeCore()?.groups.bind(name, this.modules.get(name) as BuildMachine);
+  }
+
+  /** Opens the node. */
+  async activate(zone: string, options: NodeOptions | undefined): Promise<void> {
+    checkZone(zone);
+    const settings = resolveNodeOptions({ ...this.options, ...options });
+    while (this.state.name === "closing") await this.state.done;
+    if (this.state.name !== "inactive") {
+      throw new RaftKVError("NOT_INACTIVE", "this node is active already; deactivate it first");
+    }
+    this.settings = settings;
+    const done = this.open(zone, settings);
+    this.state = { name: "activating", done };
+    await done;
+  }
+
+  /** Leaves the cluster and closes the node. */
+  async deactivate(): Promise<void> {
+    this.core();
+    await this.close();
+  }
+
+  /** Closes the node; calls that overlap share one closing, and a closed node closes at once. */
+  async close(): Promise<void> {
+    if (this.state.name === "activating") await this.state.done.catch(() => undefined);
+    if (this.state.name === "closing") return this.state.done;
+    if (this.state.name !== "active") return;
+    const done = this.shut(this.state.active);
+    this.state = { name: "closing", done };
+    await done;
+  }
+
+  /** Lets an open node hold the process alive. */
+  ref(): void {
+    this.held = true;
+    this.activeCore()?.engine.ref();
+  }
+
+  /** Lets the process exit although the node is open. */
+  unref(): void {
+    this.held = false;
+    this.activeCore()?.engine.unref();
+  }
+
+  /** The active node, if there is one. */
+  activeCore(): Core | undefined {
+    return this.state.name === "active" ? this.state.active.core : undefined;
+  }
+
+  /** The active node. @throws `NOT_ACTIVE` */
+  core(): Core {
+    return this.active().core;
+  }
+
+  /** The node's keyspaces, bound before or after `init`. @throws `NOT_ACTIVE` */
+  keyspaces(): LocalKeyspaces {
+    return this.active().keyspaces;
+  }
+
+  /** Opens the directory and starts what works for it; repeated calls share one start. */
+  init(): Promise<KeyspaceService> {
+    const active = this.active();
+    if (active.service === undefined) {
+      const service = KeyspaceService.start(active.core, active.keyspaces);
+      active.service = service;
+      service.catch(() => {
+        if (active.service === service) active.service = undefined;
+      });
+    }
+    return active.service;
+  }
+
+  /** The node's keyspace service. @throws `NOT_ACTIVE` before `init` */
+  async service(): Promise<KeyspaceService> {
+    const { service } = this.active();
+    if (service === undefined) {
+      throw new RaftKVError("NOT_ACTIVE", "call RaftKV.init() first", { outcome: "not applied" });
+    }
+    return service;
+  }
+
+  private active(): Active {
+    if (this.state.name === "active") return this.state.active;
+    const closing = this.state.name === "closing";
+    throw new RaftKVError(
+      closing ? "CLOSED" : "NOT_ACTIVE",
+      closing ? "the node is closing" : "the node is not active; call RaftFleet.activate first",
+      { outcome: "not applied" },
+    );
+  }
+
+  private async open(zone: string, settings: NodeSettings): Promise<void> {
+    try {
+      const modules = [...this.modules.keys()];
+      const core = await Core.open(zone, settings, this.events, modules);
+      const active = { core, keyspaces: new LocalKeyspaces(core), service: undefined };
+      for (const [name, build] of this.modules) core.groups.bind(name, build);
+      core.groups.reconcile();
+      if (!this.held) core.engine.unref();
+      this.state = { name: "active", active };
+    } catch (error) {
+      this.state = { name: "inactive" };
+      throw error;
+    }
+  }
+
+  private async shut({ core, service }: Active): Promise<void> {
+    try {
+      const running = await service?.catch(() => undefined);
+      running?.close();
+      await core.close();
+    } finally {
+      this.state = { name: "inactive" };
+    }
+  }
+}

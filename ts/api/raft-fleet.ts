@@ -1,0 +1,253 @@
+/** The functions of `RaftFleet`: nodes, and consensus groups for any replicated value. */
+import { randomUUID } from "node:crypto";
+import { type CallSettings, callError } from "../client/call.ts";
+import { queryError } from "../client/failure.ts";
+import { pause } from "../client/pause.ts";
+import { encodeValue } from "../codec/value.ts";
+import { RaftKVError } from "../errors.ts";
+import type { FleetGroup } from "../fleet/state.ts";
+import type { Replica } from "../host/replica.ts";
+import { resultValue } from "../host/replica.ts";
+import { DataMachine } from "../machine/data-machine.ts";
+import type { DataHook, DataModule } from "../machine/data-module.ts";
+import { Refusal } from "../machine/machine.ts";
+import type { Core } from "./core.ts";
+import type { NodeLifecycle } from "./lifecycle.ts";
+import {
+  type CallOptions,
+  checkDataModule,
+  checkGroupName,
+  type NodeOptions,
+  resolveCallOptions,
+} from "./options.ts";
+
+/** How a consensus group is set up. */
+export interface GroupConfig<State, Arg, Ret, QArg, QRet> {
+  /** The code of the replicated value. */
+  readonly module: DataModule<State, Arg, Ret, QArg, QRet>;
+  /** Side effects on the node that leads the group. */
+  readonly hook?: DataHook<State, Arg, Ret, QArg, QRet>;
+}
+
+/** A group that no leader answers for, and what this node knows of it. */
+export type GroupWithoutLeader = readonly [
+  group: string,
+  replica: { readonly node: string; readonly state: string },
+];
+
+/** How long to wait before a group is looked at again for a leader, in milliseconds. */
+const LEADER_POLL_MS = 10;
+
+/** The module name under which a user's group is known to the fleet. */
+function groupModule(name: string): string {
+  return `group:${name}`;
+}
+
+/** See the head of this file. Every function rejects with a `RaftKVError`. */
+export class RaftFleetFunctions {
+  private readonly lifecycle: NodeLifecycle;
+
+  constructor(lifecycle: NodeLifecycle) {
+    this.lifecycle = lifecycle;
+  }
+
+  /**
+   * Opens this node and joins its cluster, or starts one. Resolves when the node can serve.
+   *
+   * @param zone - the data-centre zone that the node is in; replicas are spread over zones
+   * @param options - override those of `configure` or `createNode`, the environment and the defaults
+   * @throws `NOT_INACTIVE` when the node is active or about to be; `INVALID_ZONE`;
+   * `INVALID_OPTION`; `DATA_DIR_LOCKED`; `DATA_CORRUPTED`; `STORAGE_FAILED`
+   */
+  async activate(zone: string, options?: NodeOptions): Promise<void> {
+    await this.lifecycle.activate(zone, options);
+  }
+
+  /**
+   * Moves this node's members elsewhere where there are other nodes, leaves, and closes the node.
+   * The data directory stays; `activate` comes back to it.
+   */
+  async deactivate(): Promise<void> {
+    await this.lifecycle.deactivate();
+  }
+
+  /** The names of the active nodes, by zone. */
+  async activeNodes(): Promise<Record<string, string[]>> {
+    const zones: Record<string, string[]> = {};
+    for (const { name, zone, state } of this.core().fleet.nodes.values()) {
+      if (state !== "active") continue;
+      const names = zones[zone] ?? [];
+      zones[zone] = names;
+      names.push(name);
+    }
+    return zones;
+  }
+
+  /** The name of this node. */
+  async nodeName(): Promise<string> {
+    return this.core().nodeName;
+  }
+
+  /** Nodes of the cluster that this node cannot reach, and since when. */
+  async unreachableNodes(): Promise<Record<string, Date>> {
+    this.core();
+    return {};
+  }
+
+  /**
+   * Adds a consensus group: a replicated value with the commands and queries of its module.
+   * Resolves when the group serves on this node.
+   *
+   * @param replicas - how many replicas the group should have; while there are fewer nodes, as
+   * many as there are
+   * @throws `ALREADY_ADDED` (the code is bound all the same); `CLEANUP_ONGOING` when a group of
+   * this name is still being removed; `INVALID_MODULE`; `INVALID_ARGUMENT`
+   */
+  async addConsensusGroup<State, Arg, Ret, QArg, QRet>(
+    name: string,
+    replicas: number,
+    config: GroupConfig<State, Arg, Ret, QArg, QRet>,
+  ): Promise<void> {
+    const core = this.core();
+    checkGroupName(name);
+    if (!Number.isInteger(replicas) || replicas < 1) {
+      throw new RaftKVError("INVALID_ARGUMENT", "replicas must be a positive whole number");
+    }
+    if (typeof config !== "object" || config === null) {
+      throw new RaftKVError("INVALID_ARGUMENT", "the third argument must be { module, hook? }");
+    }
+    this.bind(name, config.module, config.hook);
+    await core.announce([groupModule(name)]);
+    await core.fleetCommand({
+      type: "addGroup",
+      name,
+      replicas,
+      module: groupModule(name),
+      settings: {},
+      token: randomUUID(),
+    });
+    await core.groups.open(core.group(name) as FleetGroup);
+  }
+
+  /** Removes a group with its data. @throws `NOT_FOUND` */
+  async removeConsensusGroup(name: string): Promise<void> {
+    const core = this.core();
+    checkGroupName(name);
+    await core.fleetCommand({ type: "removeGroup", name });
+    core.groups.reconcile();
+  }
+
+  /** The groups that were added, with the number of replicas wanted. */
+  async consensusGroups(): Promise<Record<string, number>> {
+    const groups: Record<string, number> = {};
+    for (const { name, replicas, state, module } of this.core().fleet.groups.values()) {
+      if (state === "active" && module === groupModule(name)) groups[name] = replicas;
+    }
+    return groups;
+  }
+
+  /**
+   * Binds the code of a group that another node added, or that this node's data directory holds
+   * from before. May be called before `activate`.
+   */
+  async bindGroupModule<State, Arg, Ret, QArg, QRet>(
+    name: string,
+    module: DataModule<State, Arg, Ret, QArg, QRet>,
+    hook?: DataHook<State, Arg, Ret, QArg, QRet>,
+  ): Promise<void> {
+    checkGroupName(name);
+    this.bind(name, module, hook);
+    const core = this.lifecycle.activeCore();
+    if (core === undefined) return;
+    await core.announce([groupModule(name)]);
+    core.groups.reconcile();
+  }
+
+  /** Runs a command on a group's value. Linearizable, durable, applied once. */
+  async command(group: string, arg: unknown, options?: CallOptions): Promise<unknown> {
+    const core = this.core();
+    const call = resolveCallOptions(options);
+    return core.command((await this.serving(core, group, call)).group, arg, call);
+  }
+
+  /** Asks a group's value. Linearizable, unless `consistency` is "stale". */
+  async query(group: string, arg: unknown, options?: CallOptions): Promise<unknown> {
+    const core = this.core();
+    const call = resolveCallOptions(options);
+    const request = encodeValue(arg);
+    const replica = await this.serving(core, group, call);
+    const end = performance.now() + call.timeout + call.retry * (call.timeout + call.retryInterval);
+    while (call.consistency !== "stale" && !replica.canRead()) {
+      if (call.signal?.aborted) throw callError("ABORTED", "not applied", { group });
+      if (performance.now() > end) throw callError("NO_LEADER", "not applied", { group });
+      await pause(LEADER_POLL_MS, call.signal);
+    }
+    const result = replica.machine.query(request);
+    if (result instanceof Refusal) throw queryError(result, { group });
+    return resultValue(result);
+  }
+
+  /** Asks this node's replica of a group, which may be behind. */
+  async queryNonLeader(group: string, arg: unknown, options?: CallOptions): Promise<unknown> {
+    return this.query(group, arg, { ...options, consistency: "stale" });
+  }
+
+  /** The name of the node that leads a group, `null` when none is known. @throws `NOT_FOUND` */
+  async whereisLeader(group: string): Promise<string | null> {
+    const core = this.core();
+    const leader = core.host.replica(this.find(core, group).id)?.leader ?? 0;
+    return leader === 0 ? null : core.nameOf(leader);
+  }
+
+  /** Groups with a member on this node for which no leader is known. */
+  async findConsensusGroupsWithNoEstablishedLeader(): Promise<GroupWithoutLeader[]> {
+    const core = this.core();
+    const found: GroupWithoutLeader[] = [];
+    for (const { id, name, state, members, module } of core.fleet.groups.values()) {
+      if (state !== "active" || !members.includes(core.nodeId)) continue;
+      const leader = core.host.replica(id)?.leader ?? 0;
+      if (leader !== 0) continue;
+      const why = core.groups.isBound(module) ? "no leader" : "module not bound";
+      found.push([name, { node: core.nodeName, state: why }]);
+    }
+    return found;
+  }
+
+  private core(): Core {
+    return this.lifecycle.core();
+  }
+
+  private bind<State, Arg, Ret, QArg, QRet>(
+    name: string,
+    module: DataModule<State, Arg, Ret, QArg, QRet>,
+    hook: DataHook<State, Arg, Ret, QArg, QRet> | undefined,
+  ): void {
+    checkDataModule(module);
+    this.lifecycle.bindModule(groupModule(name), () => new DataMachine(module, hook));
+  }
+
+  private find(core: Core, name: string): FleetGroup {
+    checkGroupName(name);
+    const group = core.group(name);
+    if (group !== undefined) return group;
+    throw new RaftKVError("NOT_FOUND", `there is no consensus group ${name}; add it first`, {
+      group: name,
+      outcome: "not applied",
+    });
+  }
+
+  /** This node's replica of a group, once it is open. */
+  private async serving(core: Core, name: string, call: CallSettings): Promise<Replica> {
+    const group = this.find(core, name);
+    if (!core.groups.isBound(group.module)) {
+      throw callError("MODULE_NOT_BOUND", "not applied", { group: name });
+    }
+    const replica = core.host.replica(group.id);
+    if (replica !== undefined && core.groups.isOpen(group.id)) return replica;
+    const opening = core.groups.open(group);
+    const limit = pause(call.timeout + call.retry * call.retryInterval, call.signal);
+    const opened = await Promise.race([opening, limit]);
+    if (opened !== undefined) return opened;
+    throw callError(call.signal?.aborted ? "ABORTED" : "NO_LEADER", "not applied", { group: name });
+  }
+}

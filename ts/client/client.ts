@@ -1,0 +1,527 @@
+/**
+ * The commands of this node's callers: numbered, written into the outbox, handed to the engine once
+ * per tick, settled by the host, and sent again where that is right.
+ *
+ * Invariants:
+ * - a promise is settled exactly once, whatever happens to the node;
+ * - a command is sent again only as a retry of the same request number, so that it takes effect at
+ *   most once (architecture, "Exactly once");
+ * - while a command waits to be sent again, later ones of this node on the same key wait behind it,
+ *   so that calls that were not awaited take effect in call order.
+ */
+import { RaftKVError } from "../errors.ts";
+import { REFUSED } from "../host/host.ts";
+import { resultValue } from "../host/replica.ts";
+import {
+  MOVES_MAX,
+  OUTBOX_FLUSH_BYTES,
+  OUTBOX_FLUSH_COMMANDS,
+  REQUESTS_IN_FLIGHT_MAX,
+} from "../limits.ts";
+import { Refusal, type Result } from "../machine/machine.ts";
+import type { NativeEngine } from "../native/engine.ts";
+import { ROUTE_GROUP } from "../native/frames.ts";
+import { type CallSettings, type CallTarget, callError, DEFAULT_CALL } from "./call.ts";
+import { commandError } from "./failure.ts";
+import { Held } from "./held.ts";
+import { Chunk, groupRoute, NO_KEY, recordKey, retryFrame, setRecordHash } from "./outbox.ts";
+import { Requests, type Resolve } from "./requests.ts";
+
+/** How often time limits are looked at, in milliseconds. */
+const TIME_LIMIT_CHECK_MS = 50;
+
+/** A request that is sent again, or has options of its own. */
+interface SlowRequest {
+  readonly request: number;
+  readonly record: Uint8Array;
+  /** The route that the caller gave; `route` is where it goes now. */
+  readonly home: number;
+  route: number;
+  readonly resolve: Resolve;
+  readonly call: CallSettings;
+  attempts: number;
+  lockAttempts: number;
+  moves: number;
+  /** An attempt got no answer: the command may have been applied. */
+  unknown: boolean;
+  /** When the present attempt is given up, by `performance.now()`. */
+  deadline: number;
+  waiting: boolean;
+  /** It waits for an earlier request on its key and not by itself. */
+  behind: boolean;
+  onAbort: (() => void) | undefined;
+}
+
+/** What the client asks the rest of the node. */
+export interface ClientContext {
+  /** What a route is about, for errors. */
+  target(route: number): CallTarget;
+  /** The error that storage failed with, if it did. */
+  storageError(): RaftKVError | undefined;
+  /** Why nothing answers for a route here: MODULE_NOT_BOUND, NO_SUCH_KEYSPACE ... if known. */
+  absence(route: number): RaftKVError | undefined;
+}
+
+let captured: Resolve = () => {};
+const capture = (resolve: Resolve) => {
+  captured = resolve;
+};
+
+/** See the head of this file. */
+export class Client {
+  private readonly engine: NativeEngine;
+  private readonly context: ClientContext;
+  private readonly requests = new Requests<SlowRequest>();
+  private readonly held = new Held();
+  private readonly sent: Chunk[] = [];
+  private readonly spare: Chunk[] = [];
+  private chunk: Chunk | undefined;
+  private readonly again = new Set<SlowRequest>();
+  private againScheduled = false;
+  private timer: NodeJS.Timeout | undefined;
+  private closed: RaftKVError | undefined;
+  private readonly flushSoon = () => this.flush();
+
+  constructor(engine: NativeEngine, context: ClientContext) {
+    this.engine = engine;
+    this.context = context;
+  }
+
+  /** How many requests are not settled. */
+  get inFlight(): number {
+    return this.requests.fast + this.requests.slow.size;
+  }
+
+  /**
+   * Sends a command. `route` is a keyspace's number or `groupRoute(group)`; `key` is `NO_KEY` for a
+   * command to a group as a whole.
+   */
+  command(
+    route: number,
+    key: unknown,
+    argument: unknown,
+    call: CallSettings = DEFAULT_CALL,
+  ): Promise<unknown> {
+    if (this.closed !== undefined) return Promise.reject(this.closed);
+    if (this.inFlight >= REQUESTS_IN_FLIGHT_MAX) {
+      return Promise.reject(callError("OVERLOADED", "not applied", this.context.target(route)));
+    }
+    const chunk = this.chunk ?? this.openChunk();
+    try {
+      chunk.add(route, key, argument);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const promise = new Promise<unknown>(capture);
+    const resolve = captured;
+    if (call === DEFAULT_CALL && this.held.empty) {
+      this.requests.add(resolve);
+    } else if (!this.addSlow(chunk, route, resolve, call)) {
+      return promise;
+    }
+    if (
+      chunk.offsets.length >= OUTBOX_FLUSH_COMMANDS ||
+      chunk.writer.length >= OUTBOX_FLUSH_BYTES
+    ) {
+      this.flush();
+    }
+    return promise;
+  }
+
+  /** Gives a request its answer. */
+  settled(request: number, result: Result): void {
+    if (result instanceof Refusal) {
+      this.refusedByMachine(request, result);
+      return;
+    }
+    const resolve = this.requests.take(request) ?? this.takeSlow(request);
+    if (resolve !== undefined) resolve(resultValue(result));
+  }
+
+  /** The engine did not take a request. */
+  refused(request: number, reason: number, unknown: boolean): void {
+    const state = this.slow(request);
+    if (state === undefined) return;
+    state.unknown ||= unknown;
+    switch (reason) {
+      case REFUSED.notLeader:
+        return this.retryLater(state, "NO_LEADER");
+      case REFUSED.unknownGroup:
+        return this.unknownGroup(state);
+      case REFUSED.overloaded:
+        return this.fail(state, this.error(state, "OVERLOADED"));
+      case REFUSED.storageFailed:
+        return this.fail(state, this.storageError(state));
+      default:
+        return this.fail(state, this.error(state, "CLOSED"));
+    }
+  }
+
+  /** A group has a leader: requests that wait for one go at once. */
+  leaderAppeared(): void {
+    for (const state of this.requests.slow.values()) {
+      if (state.waiting && !state.behind && state.lockAttempts === 0) this.resend(state);
+    }
+  }
+
+  /** Shards moved: requests that wait for that go at once. */
+  routesChanged(): void {
+    for (const state of this.requests.slow.values()) {
+      if (state.waiting && !state.behind && state.lockAttempts > 0) this.resend(state);
+    }
+  }
+
+  /** Sends what waits, and answers later calls with `error`. */
+  refuseNew(error: RaftKVError): void {
+    this.flush();
+    this.closed ??= error;
+  }
+
+  /** Ends every request that is left, and answers later calls with `error`. */
+  close(error: RaftKVError): void {
+    this.closed ??= error;
+    this.chunk = undefined;
+    clearInterval(this.timer);
+    const unknown = withOutcome(error, "unknown");
+    this.requests.drain((_request, resolve) => resolve(rejected(unknown)));
+    for (const state of [...this.requests.slow.values()]) this.fail(state, unknown);
+    this.sent.length = 0;
+  }
+
+  /** Hands the outbox to the engine now; otherwise that happens at the end of the tick. */
+  flush(): void {
+    if (this.againScheduled) this.flushAgain();
+    const { chunk } = this;
+    if (chunk === undefined) return;
+    this.chunk = undefined;
+    if (chunk.offsets.length === 0) {
+      this.spare.push(chunk);
+      return;
+    }
+    chunk.sentAt = performance.now();
+    this.sent.push(chunk);
+    try {
+      this.engine.submit(chunk.writer.bytes, chunk.writer.length, chunk.base);
+    } catch (error) {
+      this.notTaken(chunk, error);
+    }
+    this.timer ??= this.startTimer();
+  }
+
+  private openChunk(): Chunk {
+    this.reclaim();
+    const chunk = this.spare.pop() ?? new Chunk();
+    chunk.reset(this.requests.next, this.requests.acknowledged());
+    this.chunk = chunk;
+    queueMicrotask(this.flushSoon);
+    return chunk;
+  }
+
+  /** Chunks whose requests are all settled, or slow and so copied, are used again. */
+  private reclaim(): void {
+    const { sent } = this;
+    const tail = this.requests.ringTail;
+    while (sent.length > 0 && (sent[0] as Chunk).last < tail) {
+      const chunk = sent.shift() as Chunk;
+      if (this.spare.length < SPARE_CHUNKS_MAX && chunk.writer.bytes.length <= SPARE_BYTES_MAX) {
+        this.spare.push(chunk);
+      }
+    }
+  }
+
+  /** A request with options of its own, or behind one that waits; false: it was not sent. */
+  private addSlow(chunk: Chunk, route: number, resolve: Resolve, call: CallSettings): boolean {
+    const request = this.requests.next;
+    const record = chunk.record(request);
+    const state = slowRequest(request, record, route, resolve, call);
+    this.requests.addSlow(state);
+    if (call.signal !== undefined) {
+      if (call.signal.aborted) {
+        this.removeLast(chunk);
+        this.fail(state, callError("ABORTED", "not applied", this.context.target(route)));
+        return false;
+      }
+      state.onAbort = () => this.fail(state, this.error(state, "ABORTED", "unknown"));
+      call.signal.addEventListener("abort", state.onAbort, { once: true });
+    }
+    if (this.waitBehind(state)) {
+      this.removeLast(chunk);
+      return false;
+    }
+    state.deadline = performance.now() + call.timeout;
+    return true;
+  }
+
+  /** Lets a request wait behind an earlier one on its key, if one waits; false if none does. */
+  private waitBehind(state: SlowRequest): boolean {
+    if (!this.held.join(holdKey(state), state.request)) return false;
+    const { timeout, retry, retryInterval } = state.call;
+    state.waiting = true;
+    state.behind = true;
+    state.deadline = performance.now() + timeout + (timeout + retryInterval) * retry;
+    this.timer ??= this.startTimer();
+    return true;
+  }
+
+  /** Takes the last record back out of the open chunk: its number is used up, the chunk ends. */
+  private removeLast(chunk: Chunk): void {
+    chunk.writer.length = chunk.offsets.pop() as number;
+    this.flush();
+  }
+
+  /** The slow form of a request that is not settled; a fast one is turned into it. */
+  private slow(request: number): SlowRequest | undefined {
+    const known = this.requests.slow.get(request);
+    if (known !== undefined) return known;
+    const chunk = this.chunkOf(request);
+    if (chunk === undefined) return undefined;
+    const resolve = this.requests.take(request);
+    if (resolve === undefined) return undefined;
+    const record = chunk.record(request);
+    const route = new DataView(record.buffer).getUint32(4, true);
+    const state = slowRequest(request, record, route, resolve, DEFAULT_CALL);
+    state.deadline = chunk.sentAt + DEFAULT_CALL.timeout;
+    this.requests.slow.set(request, state);
+    return state;
+  }
+
+  private chunkOf(request: number): Chunk | undefined {
+    return this.sent.find((chunk) => request >= chunk.first && request <= chunk.last);
+  }
+
+  private takeSlow(request: number): Resolve | undefined {
+    const state = this.requests.slow.get(request);
+    if (state === undefined) return undefined;
+    this.forget(state);
+    return state.resolve;
+  }
+
+  private forget(state: SlowRequest): void {
+    this.requests.slow.delete(state.request);
+    this.again.delete(state);
+    if (state.onAbort !== undefined) {
+      state.call.signal?.removeEventListener("abort", state.onAbort);
+    }
+    if (state.waiting && !state.behind) this.release(state);
+  }
+
+  /** Sends what waited behind a request on the same key. */
+  private release(state: SlowRequest): void {
+    state.waiting = false;
+    for (const request of this.held.release(holdKey(state))) {
+      const follower = this.requests.slow.get(request);
+      if (follower === undefined || follower === state) continue;
+      follower.waiting = false;
+      follower.behind = false;
+      follower.deadline = performance.now() + follower.call.timeout;
+      this.sendAgain(follower);
+    }
+  }
+
+  private fail(state: SlowRequest, error: RaftKVError): void {
+    this.forget(state);
+    state.resolve(rejected(error));
+  }
+
+  private error(
+    state: SlowRequest,
+    code: Parameters<typeof callError>[0],
+    outcome: "unknown" | "not applied" = state.unknown ? "unknown" : "not applied",
+  ): RaftKVError {
+    return callError(code, outcome, this.context.target(state.home));
+  }
+
+  private storageError(state: SlowRequest): RaftKVError {
+    const cause = this.context.storageError();
+    const outcome = state.unknown ? "unknown" : "not applied";
+    if (cause !== undefined) return withOutcome(cause, outcome);
+    return callError("STORAGE_FAILED", outcome, this.context.target(state.home));
+  }
+
+  private refusedByMachine(request: number, refusal: Refusal): void {
+    const state = this.slow(request);
+    if (state === undefined) return;
+    switch (refusal.code) {
+      case "MOVED":
+        return this.moved(state, refusal.group);
+      case "STALE":
+      case "BELOW_RANGE":
+      case "ABOVE_RANGE":
+        return this.moved(state, undefined);
+      case "NOT_YET":
+        return this.retryShard(state);
+      default:
+        this.fail(state, commandError(refusal, this.context.target(state.home)));
+    }
+  }
+
+  /** The key is elsewhere: ask there at once, but not for ever. */
+  private moved(state: SlowRequest, group: number | undefined): void {
+    state.route = group === undefined ? state.home : groupRoute(group);
+    if (++state.moves > MOVES_MAX) return this.retryShard(state);
+    if (!this.waitBehind(state)) this.resend(state);
+  }
+
+  private unknownGroup(state: SlowRequest): void {
+    const absence = this.context.absence(state.home);
+    if (absence !== undefined) {
+      return this.fail(state, withOutcome(absence, state.unknown ? "unknown" : "not applied"));
+    }
+    if (state.home === state.route && (state.home & ROUTE_GROUP) !== 0) {
+      return this.fail(state, this.error(state, "NO_SUCH_SHARD"));
+    }
+    state.route = state.home;
+    this.retryShard(state);
+  }
+
+  private retryShard(state: SlowRequest): void {
+    if (state.lockAttempts++ >= state.call.shardLockRetry) {
+      return this.fail(state, this.error(state, "SHARD_TRANSITION_TIMEOUT"));
+    }
+    state.moves = 0;
+    this.wait(state, state.call.shardLockRetryInterval);
+  }
+
+  private retryLater(state: SlowRequest, code: "NO_LEADER" | "TIMEOUT"): void {
+    if (state.attempts++ >= state.call.retry) return this.fail(state, this.error(state, code));
+    this.wait(state, state.call.retryInterval);
+  }
+
+  private wait(state: SlowRequest, milliseconds: number): void {
+    if (this.waitBehind(state)) return;
+    state.waiting = true;
+    state.deadline = performance.now() + milliseconds;
+    this.held.hold(holdKey(state), state.request);
+    this.timer ??= this.startTimer();
+  }
+
+  private resend(state: SlowRequest): void {
+    state.deadline = performance.now() + state.call.timeout;
+    this.sendAgain(state);
+    if (state.waiting) this.release(state);
+  }
+
+  private sendAgain(state: SlowRequest): void {
+    this.again.add(state);
+    if (this.againScheduled) return;
+    this.againScheduled = true;
+    queueMicrotask(() => this.flushAgain());
+  }
+
+  private flushAgain(): void {
+    this.againScheduled = false;
+    const states = [...this.again].sort((a, b) => a.request - b.request);
+    this.again.clear();
+    if (states.length === 0 || this.closed !== undefined) return;
+    const base = this.requests.acknowledged();
+    for (const state of states) this.hashIfRouted(state);
+    try {
+      const frame = retryFrame(states, base);
+      this.engine.submit(frame, frame.length, base);
+    } catch (error) {
+      const cause = asError(error);
+      for (const state of states) {
+        this.fail(state, withOutcome(cause, state.unknown ? "unknown" : "not applied"));
+      }
+    }
+    this.timer ??= this.startTimer();
+  }
+
+  /** A keyed command that goes to a group by its number brings its hash along. */
+  private hashIfRouted(state: SlowRequest): void {
+    if (state.route === state.home || (state.home & ROUTE_GROUP) !== 0) return;
+    const found = this.engine.hashKey(state.home, recordKey(state.record));
+    if (found !== null) setRecordHash(state.record, found.hash, found.fingerprint);
+  }
+
+  private notTaken(chunk: Chunk, error: unknown): void {
+    const cause = asError(error);
+    for (let request = chunk.first; request <= chunk.last; request++) {
+      const resolve = this.requests.take(request) ?? this.takeSlow(request);
+      resolve?.(rejected(withOutcome(cause, "not applied")));
+    }
+  }
+
+  private startTimer(): NodeJS.Timeout {
+    const timer = setInterval(() => this.checkTimeLimits(), TIME_LIMIT_CHECK_MS);
+    timer.unref();
+    return timer;
+  }
+
+  private checkTimeLimits(): void {
+    const now = performance.now();
+    for (const chunk of this.sent) {
+      if (chunk.sentAt + DEFAULT_CALL.timeout > now) break;
+      const { first, last } = chunk;
+      for (let request = first; request <= last; request++) this.slow(request);
+    }
+    this.reclaim();
+    for (const state of [...this.requests.slow.values()]) {
+      if (state.deadline > now) continue;
+      if (state.behind) {
+        this.fail(state, this.error(state, "TIMEOUT"));
+      } else if (state.waiting) {
+        this.resend(state);
+      } else {
+        state.unknown = true;
+        this.retryLater(state, "TIMEOUT");
+      }
+    }
+    if (this.inFlight === 0) {
+      clearInterval(this.timer);
+      this.timer = undefined;
+    }
+  }
+}
+
+/** How many chunks are kept for use again, and how large one may have grown to be kept. */
+const SPARE_CHUNKS_MAX = 64;
+const SPARE_BYTES_MAX = 1024 * 1024;
+
+function slowRequest(
+  request: number,
+  record: Uint8Array,
+  route: number,
+  resolve: Resolve,
+  call: CallSettings,
+): SlowRequest {
+  return {
+    request,
+    record,
+    home: route,
+    route,
+    resolve,
+    call,
+    attempts: 0,
+    lockAttempts: 0,
+    moves: 0,
+    unknown: false,
+    deadline: 0,
+    waiting: false,
+    behind: false,
+    onAbort: undefined,
+  };
+}
+
+/** What keeps commands in order: the route that the caller gave, and the key. */
+function holdKey(state: SlowRequest): string {
+  return `${state.home}:${Buffer.from(recordKey(state.record)).toString("latin1")}`;
+}
+
+function rejected(error: RaftKVError): Promise<never> {
+  const promise = Promise.reject(error);
+  // The caller's promise adopts this one in a later microtask; until then nobody listens to it.
+  promise.catch(() => {});
+  return promise;
+}
+
+function withOutcome(error: RaftKVError, outcome: "unknown" | "not applied"): RaftKVError {
+  return new RaftKVError(error.code, error.message, { cause: error, outcome });
+}
+
+function asError(error: unknown): RaftKVError {
+  if (error instanceof RaftKVError) return error;
+  return new RaftKVError("INTERNAL", String(error), { cause: error });
+}
+
+export { NO_KEY };

@@ -1,0 +1,31 @@
+/**
+ * Keys whose commands wait: while one command of this node on a key waits to be sent again, later
+ * ones on the key wait behind it, in order.
+ */
+export class Held {
+  private readonly waiting = new Map<string, number[]>();
+
+  /** Does nothing wait? */
+  get empty(): boolean {
+    return this.waiting.size === 0;
+  }
+
+  /** Makes a key wait that did not, with this request as the first of those that do. */
+  hold(key: string, request: number): void {
+    this.waiting.set(key, [request]);
+  }
+
+  /** Puts a request behind those that wait on its key; false when none does. */
+  join(key: string, request: number): boolean {
+    const requests = this.waiting.get(key);
+    requests?.push(request);
+    return requests !== undefined;
+  }
+
+  /** Lets the key go; the requests that waited, in the order of their numbers. */
+  release(key: string): number[] {
+    const requests = this.waiting.get(key) ?? [];
+    this.waiting.delete(key);
+    return requests.sort((a, b) => a - b);
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * One group's replica on this node: its machine, its sessions, its leader, and how an entry of its
+ * log is applied.
+ *
+ * Invariant: what is applied depends on the entry's bytes and the state alone, so that replicas
+ * stay equal; what is particular to this node (settling its callers' promises, leading) happens
+ * beside it and never feeds back into the machine.
+ */
+import { decodeValue, encodeValue } from "../codec/value.ts";
+import type { CommandOrigin, Result, StateMachine } from "../machine/machine.ts";
+import { PARKED, Refusal } from "../machine/machine.ts";
+import type { RetainedBatch, SessionImage, Sessions } from "../machine/sessions.ts";
+import { BATCH, ENTRY, FLAG_RETRY, KEY_LENGTH_MASK, RECORD } from "../native/frames.ts";
+import { ReplicaContext } from "./context.ts";
+import type { Leases } from "./leases.ts";
+
+/** Who this node is, as batches name it. */
+export interface SelfIdentity {
+  readonly node: number;
+  readonly incarnation: number;
+}
+
+/** Gives the answer to a request of one of this node's callers. */
+export type SettleRequest = (request: number, result: Result) => void;
+
+interface Preamble {
+  readonly format: 1;
+  readonly now: number;
+  readonly sessions: readonly SessionImage[];
+}
+
+const TWO_32 = 0x1_0000_0000;
+
+/** The command that is being applied; one object, overwritten for each. */
+class CurrentCommand {
+  node = 0;
+  incarnation = 0;
+  request = 0;
+  hash = 0;
+  fingerprint = 0;
+  bytes: Uint8Array = new Uint8Array(0);
+  keyStart = 0;
+  argumentStart = 0;
+}
+
+/** Reads a 64-bit number below 2^53 at a word. */
+export function readLong(words: Int32Array, at: number): number {
+  return (words[at + 1] as number) * TWO_32 + ((words[at] as number) >>> 0);
+}
+
+/** A group's replica on this node, see the head of this file. */
+export class Replica {
+  readonly group: number;
+  readonly name: string;
+  readonly machine: StateMachine;
+  readonly sessions: Sessions;
+  /** Slot of the group's lease, -1 until the engine has opened the group. */
+  leaseSlot = -1;
+  /** Does this node lead, with everything of earlier terms applied? */
+  leading = false;
+  /** Node id of the leader, 0 when none is known. */
+  leader = 0;
+  /** Index of the last entry that was applied. */
+  applied = 0;
+  /** Called after entries were applied or a snapshot was installed. */
+  onApplied: (() => void) | undefined;
+  /** Called when the leader changed, after `leader` and `leading` did. */
+  onLeaderChange: (() => void) | undefined;
+
+  private readonly self: SelfIdentity;
+  private readonly leases: Leases;
+  private readonly settleRequest: SettleRequest;
+  private readonly context: ReplicaContext;
+  private readonly command = new CurrentCommand();
+  private awaitsPreamble = false;
+
+  constructor(
+    group: number,
+    name: string,
+    machine: StateMachine,
+    sessions: Sessions,
+    self: SelfIdentity,
+    leases: Leases,
+    settleRequest: SettleRequest,
+  ) {
+    this.group = group;
+    this.name = name;
+    this.machine = machine;
+    this.sessions = sessions;
+    this.self = self;
+    this.leases = leases;
+    this.settleRequest = settleRequest;
+    this.context = new ReplicaContext((origin, result) => this.settleParked(origin, result));
+  }
+
+  /** May this node answer linearizable reads of the group by itself, now? */
+  canRead(): boolean {
+    return this.leases.holds(this.leaseSlot);
+  }
+
+  /** Applies the entry whose event body starts at word `at`. */
+  apply(words: Int32Array, floats: DataView, bytes: Uint8Array, at: number): void {
+    const index = readLong(words, at);
+    const entry = at + 4;
+    const now = floats.getFloat64((entry + ENTRY.now) * 4, true);
+    const seed = entry + ENTRY.seed;
+    this.context.enter(index, now, words[seed] as number, words[seed + 1] as number);
+    let batch = entry + ENTRY.headerBytes / 4;
+    for (let left = words[entry + ENTRY.batches] as number; left > 0; left--) {
+      this.applyBatch(words, bytes, batch);
+      batch += (words[batch + BATCH.length] as number) >> 2;
+    }
+    this.applied = index;
+  }
+
+  /** The state that belongs to the replica and not to its machine: the first piece of a snapshot. */
+  preamble(): Uint8Array {
+    const image: Preamble = {
+      format: 1,
+      now: this.context.now,
+      sessions: this.sessions.image(),
+    };
+    return encodeValue(image);
+  }
+
+  /** Starts to install a snapshot. */
+  reset(): void {
+    this.machine.reset();
+    this.sessions.restore([]);
+    this.context.now = 0;
+    this.awaitsPreamble = true;
+  }
+
+  /** Takes the next piece of the snapshot that is being installed. */
+  restore(piece: Uint8Array): void {
+    if (!this.awaitsPreamble) {
+      this.machine.restore(piece);
+      return;
+    }
+    this.awaitsPreamble = false;
+    const image = decodeValue(piece) as Preamble;
+    this.context.now = image.now;
+    this.sessions.restore(image.sessions);
+  }
+
+  private applyBatch(words: Int32Array, bytes: Uint8Array, at: number): void {
+    const node = readLong(words, at + BATCH.node);
+    const incarnation = words[at + BATCH.incarnation] as number;
+    const acknowledged = readLong(words, at + BATCH.acknowledged);
+    const count = words[at + BATCH.records] as number;
+    const number = readLong(words, at + BATCH.number);
+    const batch = this.sessions.begin(node, incarnation, number, acknowledged, count);
+    const own = node === this.self.node && incarnation === this.self.incarnation;
+    const { command } = this;
+    command.node = node;
+    command.incarnation = incarnation;
+    command.bytes = bytes;
+    let record = at + BATCH.headerBytes / 4;
+    for (let left = count; left > 0; left--) {
+      command.request = acknowledged + ((words[record + RECORD.request] as number) >>> 0);
+      command.hash = words[record + RECORD.hash] as number;
+      command.fingerprint = words[record + RECORD.fingerprint] as number;
+      const key = words[record + RECORD.key] as number;
+      command.keyStart = record * 4 + RECORD.headerBytes;
+      command.argumentStart = command.keyStart + (key & KEY_LENGTH_MASK);
+      record += (words[record + RECORD.length] as number) >> 2;
+      this.context.nextCommand();
+      const result = this.applyCommand(batch, (key & FLAG_RETRY) !== 0);
+      if (own && result !== PARKED) this.settleRequest(command.request, result);
+    }
+  }
+
+  private applyCommand(batch: RetainedBatch | null, retry: boolean): Result | typeof PARKED {
+    const { command, sessions } = this;
+    const { request, hash } = command;
+    if (batch === null) return LATE;
+    if (retry) {
+      const before = sessions.find(command.node, command.incarnation, request);
+      if (before !== undefined) return before.result;
+      if (sessions.isOver(command)) return LATE;
+    }
+    const result = this.machine.apply(command, this.context);
+    if (result === PARKED) {
+      sessions.park(batch, request, hash);
+    } else {
+      sessions.retain(batch, request, hash, result);
+    }
+    return result;
+  }
+
+  private settleParked(origin: CommandOrigin, result: Result): void {
+    this.sessions.retainLater(origin, result);
+    const { node, incarnation } = this.self;
+    if (origin.node === node && origin.incarnation === incarnation) {
+      this.settleRequest(origin.request, result);
+    }
+  }
+}
+
+/** Answers every command of a batch that came too late. */
+const LATE = new Refusal("STALE", "the batch arrived late; send the command again as a retry");
+
+/** A value of a result: decoded when it was an object. */
+export function resultValue(result: Exclude<Result, Refusal>): unknown {
+  if (typeof result !== "object" || result === null) return result;
+  return decodeValue(result.bytes);
+}

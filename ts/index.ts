@@ -1,0 +1,12 @@
+/** raft-kv: a distributed, fault-tolerant key-value store that lives inside a Node.js service. */
+export type { RaftKVEvents, ShardMove } from "./api/events.ts";
+export type { Keyspace, ShardInformation } from "./api/keyspace.ts";
+export { configure, createNode, RaftFleet, RaftKV, type RaftKVNode } from "./api/node.ts";
+export type { CallOptions, NodeOptions } from "./api/options.ts";
+export type { GroupConfig } from "./api/raft-fleet.ts";
+export type { Policy, RaftOptions } from "./api/raft-kv.ts";
+export type { Key } from "./codec/key.ts";
+export { type ErrorCode, RaftKVError } from "./errors.ts";
+export type { DataHook, DataModule } from "./machine/data-module.ts";
+export { SplitMergePolicy } from "./policy.ts";
+export type { CommandContext, LeaderHook, ValuePerKey } from "./shard/module.ts";
