@@ -1,0 +1,170 @@
+/**
+ * Hosts a user's `DataModule` as a replicated state machine.
+ *
+ * Promises: user code that throws, returns a promise or a malformed tuple changes nothing on any
+ * replica and is a `COMMAND_FAILED` or `QUERY_FAILED` for its caller; a caller, the state and the
+ * retry table never share an object. A snapshot is the whole state, encoded at the moment it
+ * starts: for values of moderate size, where a keyspace is for large ones.
+ */
+import { isPromise } from "node:util/types";
+import { decodeValue, encodeValue, Reader, readValue } from "../codec/value.ts";
+import { DATA_SNAPSHOT_PIECE_BYTES } from "../limits.ts";
+import type { DataModule } from "./data-module.ts";
+import {
+  type Command,
+  EncodedResult,
+  type EntryContext,
+  Refusal,
+  type Result,
+  type SnapshotWriter,
+  type StateMachine,
+} from "./machine.ts";
+
+/** Watches a machine while this node leads its group: where side effects start. */
+export interface DataObserver<State, Arg, Ret, QArg, QRet> {
+  /** A command has taken effect. */
+  committed?(before: State, arg: Arg, ret: Ret, after: State): void;
+  /** A query has been answered. */
+  answered?(state: State, arg: QArg, ret: QRet): void;
+  /** The observer itself threw; its error reaches nobody else. */
+  failed?(error: unknown): void;
+}
+
+/** The machine of a group that runs a `DataModule`. */
+export class DataMachine<State, Arg = unknown, Ret = unknown, QArg = Arg, QRet = Ret>
+  implements StateMachine
+{
+  /** Set while this node leads the group, by the host. */
+  observer: DataObserver<State, Arg, Ret, QArg, QRet> | null = null;
+  private readonly module: DataModule<State, Arg, Ret, QArg, QRet>;
+  private current: State;
+  private pieces: Uint8Array[] = [];
+
+  constructor(module: DataModule<State, Arg, Ret, QArg, QRet>) {
+    this.module = module;
+    this.current = module.init();
+  }
+
+  /** The present value. To be looked at, never changed. */
+  get state(): State {
+    return this.current;
+  }
+
+  apply(command: Command, _context: EntryContext): Result {
+    const before = this.current;
+    let arg: Arg;
+    let ret: Ret;
+    let after: State;
+    let result: Result;
+    try {
+      arg = readValue(new Reader(command.bytes, command.argumentStart)) as Arg;
+      const outcome: unknown = this.module.command(before, arg);
+      [ret, after] = checkedOutcome<Ret, State>(outcome);
+      result = toResult(ret);
+    } catch (error) {
+      return new Refusal("COMMAND_FAILED", messageOf(error));
+    }
+    this.current = after;
+    this.observe((observer) => observer.committed?.(before, arg, ret, after));
+    return result;
+  }
+
+  query(request: Uint8Array): Result {
+    let arg: QArg;
+    let ret: QRet;
+    let result: Result;
+    try {
+      arg = decodeValue(request) as QArg;
+      ret = this.module.query(this.current, arg);
+      result = toResult(ret);
+    } catch (error) {
+      return new Refusal("QUERY_FAILED", messageOf(error));
+    }
+    this.observe((observer) => observer.answered?.(this.current, arg, ret));
+    return result;
+  }
+
+  /** Throws when the user's state is of a kind that cannot be encoded; the log then stays. */
+  snapshot(): SnapshotWriter {
+    let rest: Uint8Array | null = encodeValue(this.current);
+    return {
+      next(bytes) {
+        if (rest === null || rest.length === 0) return null;
+        const length = Math.max(1, Math.min(bytes, DATA_SNAPSHOT_PIECE_BYTES));
+        const piece = rest.subarray(0, length);
+        rest = rest.subarray(length);
+        return piece;
+      },
+      close() {
+        rest = null;
+      },
+    };
+  }
+
+  reset(): void {
+    this.current = this.module.init();
+    this.pieces = [];
+  }
+
+  restore(piece: Uint8Array): void {
+    this.pieces.push(piece.slice());
+  }
+
+  restored(): void {
+    const pieces = this.pieces;
+    this.pieces = [];
+    if (pieces.length > 0) this.current = decodeValue(Buffer.concat(pieces)) as State;
+  }
+
+  private observe(call: (observer: DataObserver<State, Arg, Ret, QArg, QRet>) => void): void {
+    const { observer } = this;
+    if (observer === null) return;
+    try {
+      call(observer);
+    } catch (error) {
+      observer.failed?.(error);
+    }
+  }
+}
+
+function checkedOutcome<Ret, State>(outcome: unknown): [Ret, State] {
+  refusePromise(outcome, "command returned a promise; it must not be async");
+  if (!Array.isArray(outcome) || outcome.length !== 2) {
+    throw new TypeError("command must return [result, next state]");
+  }
+  refusePromise(outcome[1], "command returned a promise as the next state");
+  return [outcome[0] as Ret, outcome[1] as State];
+}
+
+/** A value as it may leave the machine: objects as bytes, the rest as it is. */
+function toResult(value: unknown): Result {
+  switch (typeof value) {
+    case "undefined":
+    case "boolean":
+    case "number":
+    case "string":
+    case "bigint":
+      return value;
+    case "object":
+      if (value === null) return null;
+      refusePromise(value, "the result is a promise");
+      return new EncodedResult(encodeValue(value));
+    default:
+      throw new TypeError(`a ${typeof value} can't be a result`);
+  }
+}
+
+/** Nobody will await the promise: its rejection must not end the process. */
+function refusePromise(value: unknown, message: string): void {
+  if (!isPromise(value)) return;
+  value.catch(() => undefined);
+  throw new TypeError(message);
+}
+
+function messageOf(error: unknown): string {
+  try {
+    return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  } catch {
+    return "an error that can't be shown";
+  }
+}
