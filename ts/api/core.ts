@@ -34,12 +34,16 @@ const STORAGE_CODES = [
 /** Log levels by the number of event 10. */
 const LOG_LEVELS = ["info", "error", "warn", "info"] as const;
 
-/** How a keyspace's route is explained; `LocalKeyspaces` does it. */
-export interface RouteNames {
+/** What the keyspaces on a node answer and are told; `LocalKeyspaces` implements it. */
+export interface KeyspacesOfNode {
   /** The keyspace of a route number. */
   keyspaceOf(route: number): string | undefined;
   /** Why a keyspace's route leads nowhere here, if the reason is known. */
   absence(route: number): RaftKVError | undefined;
+  /** A replica was made, and is about to be opened. */
+  attached(replica: Replica): void;
+  /** A replica's group has another leader. */
+  leaderChanged(replica: Replica): void;
 }
 
 /** See the head of this file. */
@@ -56,7 +60,7 @@ export class Core implements HostListener {
   /** This node's name, as the fleet lists it. */
   readonly nodeName: string;
   /** Set by `LocalKeyspaces`. */
-  routeNames: RouteNames | undefined;
+  keyspaces: KeyspacesOfNode | undefined;
   private readonly fleetMachine: DataMachine<FleetState>;
   private readonly fleetListeners = new Set<() => void>();
   private storageFailure: RaftKVError | undefined;
@@ -87,6 +91,7 @@ export class Core implements HostListener {
       confirmRemoved: async ({ id }) => {
         await this.fleetCommand({ type: "confirmRemoved", group: id, node: this.nodeId });
       },
+      attached: (replica) => this.keyspaces?.attached(replica),
       warn: (message, cause) => this.warn(message, cause),
     });
   }
@@ -133,11 +138,16 @@ export class Core implements HostListener {
     return this.client.command(groupRoute(group), NO_KEY, argument, call);
   }
 
+  /** Sends a command to the fleet. */
+  async fleetRequest<C extends FleetCommand>(command: C): Promise<FleetReplies[C["type"]]> {
+    return (await this.command(FLEET_GROUP, command)) as FleetReplies[C["type"]];
+  }
+
   /** Sends a command to the fleet; a refusal becomes an error. */
   async fleetCommand<C extends FleetCommand>(
     command: C,
   ): Promise<Exclude<FleetReplies[C["type"]], FleetError>> {
-    const reply = (await this.command(FLEET_GROUP, command)) as FleetReplies[C["type"]];
+    const reply = await this.fleetRequest(command);
     if (reply.ok === false) {
       throw new RaftKVError(reply.code, reply.message, { outcome: "not applied" });
     }
@@ -183,6 +193,7 @@ export class Core implements HostListener {
 
   leaderChanged(replica: Replica): void {
     if (replica.leading) this.client.leaderAppeared();
+    this.keyspaces?.leaderChanged(replica);
     const node = replica.leader === 0 ? null : this.nameOf(replica.leader);
     this.events.emit("leaderChange", { group: replica.name, node });
   }
@@ -236,7 +247,7 @@ export class Core implements HostListener {
 
   private target(route: number): CallTarget {
     if ((route & ROUTE_GROUP) === 0) {
-      const keyspace = this.routeNames?.keyspaceOf(route);
+      const keyspace = this.keyspaces?.keyspaceOf(route);
       return keyspace === undefined ? {} : { keyspace };
     }
     const id = (route & ~ROUTE_GROUP) >>> 0;
@@ -245,7 +256,7 @@ export class Core implements HostListener {
   }
 
   private absence(route: number): RaftKVError | undefined {
-    if ((route & ROUTE_GROUP) === 0) return this.routeNames?.absence(route);
+    if ((route & ROUTE_GROUP) === 0) return this.keyspaces?.absence(route);
     const id = (route & ~ROUTE_GROUP) >>> 0;
     for (const group of this.fleet.groups.values()) {
       if (group.id !== id || this.groups.isBound(group.module)) continue;

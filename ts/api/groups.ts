@@ -22,6 +22,8 @@ export interface GroupsContext {
   fleet(): FleetState;
   /** Tells the fleet that this node has taken a group down. */
   confirmRemoved(group: FleetGroup): Promise<void>;
+  /** A replica was made, and is about to be opened. */
+  attached(replica: Replica): void;
   /** Something failed that will be tried again. */
   warn(message: string, cause: unknown): void;
 }
@@ -112,6 +114,7 @@ export class LocalGroups {
     const build = this.builders.get(group.module);
     if (build === undefined) throw new Error(`the code of ${group.name} is not bound`);
     const replica = this.host.attach(group.id, group.name, (sessions) => build(group, sessions));
+    this.context.attached(replica);
     try {
       const { name, module, settings } = group;
       const descriptor = encodeValue({ name, module, settings });

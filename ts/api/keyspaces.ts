@@ -14,7 +14,7 @@ import type { Sessions } from "../machine/sessions.ts";
 import type { KeyIndex } from "../shard/entry.ts";
 import { ShardMachine } from "../shard/machine.ts";
 import type { LeaderHook, ValuePerKey } from "../shard/module.ts";
-import type { Core, RouteNames } from "./core.ts";
+import type { Core, KeyspacesOfNode } from "./core.ts";
 import { HookObserver } from "./hook-observer.ts";
 
 /** The module name under which a keyspace's shards are known to the fleet. */
@@ -53,17 +53,19 @@ export class LocalKeyspace implements KeyspaceReplica {
 }
 
 /** See the head of this file. */
-export class LocalKeyspaces implements RouteNames {
+export class LocalKeyspaces implements KeyspacesOfNode {
   private readonly core: Core;
   private readonly byName = new Map<string, LocalKeyspace>();
   private readonly byNumber = new Map<number, LocalKeyspace>();
   private readonly routes = new Map<number, string>();
   private readonly listeners = new Set<() => void>();
+  /** Called after commands were applied to a shard of this node. */
+  onShardApplied: ((shard: ShardMachine) => void) | undefined;
   private directoryMachine: DataMachine<DirectoryState> | undefined;
 
   constructor(core: Core) {
     this.core = core;
-    core.routeNames = this;
+    core.keyspaces = this;
     core.groups.bind(DIRECTORY_NAME, () => {
       this.directoryMachine = new DataMachine(directoryModule);
       return this.directoryMachine;
@@ -138,6 +140,18 @@ export class LocalKeyspaces implements RouteNames {
     }
   }
 
+  attached(replica: Replica): void {
+    const shard = replica.machine;
+    if (shard instanceof ShardMachine) replica.onApplied = () => this.onShardApplied?.(shard);
+  }
+
+  leaderChanged(replica: Replica): void {
+    const shard = replica.machine;
+    if (!(shard instanceof ShardMachine)) return;
+    const hook = this.byName.get(shard.keyspace)?.hook;
+    shard.observer = replica.leading && hook ? new HookObserver(hook, shard, this.core) : null;
+  }
+
   keyspaceOf(route: number): string | undefined {
     return this.byNumber.get(route)?.name;
   }
@@ -210,7 +224,6 @@ export class LocalKeyspaces implements RouteNames {
       index: keyspace.index,
       range,
       retained: sessions,
-      observer: new HookObserver(this.core, keyspace, group.id),
     });
     keyspace.shards.set(group.id, shard);
     return shard;

@@ -1,11 +1,21 @@
 /** The errors of calls that user code or a group's state refused. */
 import { RaftKVError } from "../errors.ts";
-import type { Refusal } from "../machine/machine.ts";
+import { Refusal } from "../machine/machine.ts";
 import type { CallTarget } from "./call.ts";
 
 /** The error of a command that was refused for good. */
 export function commandError(refusal: Refusal, target: CallTarget): RaftKVError {
-  return new RaftKVError("COMMAND_FAILED", refusal.message, { outcome: "not applied", ...target });
+  const details = { outcome: "not applied", ...target } as const;
+  if (refusal.code === "COMMAND_FAILED") {
+    return new RaftKVError("COMMAND_FAILED", refusal.message, details);
+  }
+  return new RaftKVError("INTERNAL", refusal.message, { ...details, cause: refusal });
+}
+
+/** The refusal behind an error, when it is one that concerns raft-kv's own commands. */
+export function refusalOf(error: unknown): Refusal | undefined {
+  if (!(error instanceof RaftKVError)) return undefined;
+  return error.cause instanceof Refusal ? error.cause : undefined;
 }
 
 /** The error of a query that failed. */

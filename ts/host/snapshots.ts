@@ -2,7 +2,7 @@
  * Writes the snapshots that the engine asks for, in slices of the event loop: a few milliseconds of
  * pieces, then the loop's turn, until a machine's writer has given its last piece.
  */
-import { SNAPSHOT_PIECE_BYTES_MAX, SNAPSHOT_SLICE_MS_MAX } from "../limits.ts";
+import { SNAPSHOT_PIECE_BYTES, SNAPSHOT_SLICE_MS } from "../limits.ts";
 import type { SnapshotWriter } from "../machine/machine.ts";
 import type { NativeEngine } from "../native/engine.ts";
 import type { Replica } from "./replica.ts";
@@ -30,9 +30,13 @@ export class Snapshots {
   /** Starts a snapshot of the replica's present state. */
   begin(replica: Replica, number: number): void {
     this.cancel(replica);
-    const writer = replica.machine.snapshot();
-    this.tasks.push({ replica, number, writer, preamble: replica.preamble() });
-    this.schedule();
+    try {
+      const writer = replica.machine.snapshot();
+      this.tasks.push({ replica, number, writer, preamble: replica.preamble() });
+      this.schedule();
+    } catch (error) {
+      this.engine.failSnapshot(replica.group, number, reasonOf(error));
+    }
   }
 
   /** Ends the snapshot of a replica, if one is under way, without telling the engine. */
@@ -57,7 +61,7 @@ export class Snapshots {
     this.timer = undefined;
     const task = this.tasks[0];
     if (task === undefined) return;
-    const end = performance.now() + SNAPSHOT_SLICE_MS_MAX;
+    const end = performance.now() + SNAPSHOT_SLICE_MS;
     let wait = 0;
     try {
       do {
@@ -67,8 +71,7 @@ export class Snapshots {
       } while (wait === 0 && performance.now() < end);
     } catch (error) {
       this.cancel(task.replica);
-      const reason = error instanceof Error ? error.message : String(error);
-      this.engine.failSnapshot(task.replica.group, task.number, reason);
+      this.engine.failSnapshot(task.replica.group, task.number, reasonOf(error));
     }
     if (this.tasks.length === 0) return;
     if (wait === 0) this.schedule();
@@ -77,7 +80,7 @@ export class Snapshots {
 
   private step(task: Task): "more" | "busy" | "done" {
     const { replica, number, writer } = task;
-    const piece = task.preamble ?? writer.next(SNAPSHOT_PIECE_BYTES_MAX);
+    const piece = task.preamble ?? writer.next(SNAPSHOT_PIECE_BYTES);
     task.preamble = undefined;
     if (piece !== null) {
       return this.engine.snapshotPiece(replica.group, number, piece) ? "more" : "busy";
@@ -87,4 +90,8 @@ export class Snapshots {
     this.engine.finishSnapshot(replica.group, number);
     return "done";
   }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

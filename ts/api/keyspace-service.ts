@@ -1,0 +1,251 @@
+/**
+ * What `RaftKV.init` starts on a node: the directory, the workflows and reports of the node that
+ * leads it, and the calls that are about keyspaces and shards as a whole.
+ */
+import { randomUUID } from "node:crypto";
+import { type CallSettings, callError, DEFAULT_CALL } from "../client/call.ts";
+import { refusalOf } from "../client/failure.ts";
+import { pause } from "../client/pause.ts";
+import type { Key } from "../codec/key.ts";
+import type { DirectoryCommand, DirectoryReplies, DirectoryReply } from "../directory/commands.ts";
+import type { KeyspaceEntry, ShardEntry } from "../directory/state.ts";
+import { RaftKVError } from "../errors.ts";
+import { KEYS_PAGE } from "../limits.ts";
+import { Refusal } from "../machine/machine.ts";
+import { type PolicyFields, SplitMergePolicy } from "../policy.ts";
+import { type KeysReply, shardCommand, shardRead } from "../shard/requests.ts";
+import type { ShardMachine } from "../shard/machine.ts";
+import type { WorkflowEvent } from "../workflow/ports.ts";
+import type { Core } from "./core.ts";
+import type { ShardInformation } from "./keyspace.ts";
+import type { LocalKeyspaces } from "./keyspaces.ts";
+import type { RaftOptions } from "./raft-kv.ts";
+import { NodePorts } from "./workflow-ports.ts";
+
+/** Replicas of a shard, unless the program says otherwise. */
+const REPLICAS_DEFAULT = 3;
+/** How long to wait before a shard that moved is looked for again, in milliseconds. */
+const SHARD_POLL_MS = 2;
+/** How long a page of keys is waited for while its shard moves, in milliseconds. */
+const PAGE_WAIT_MS = 10_000;
+
+type Success<T extends DirectoryCommand["type"]> = Extract<DirectoryReplies[T], { ok: true }>;
+
+/** See the head of this file. */
+export class KeyspaceService {
+  private readonly core: Core;
+  private readonly keyspaces: LocalKeyspaces;
+  private readonly ports: NodePorts;
+
+  private constructor(core: Core, keyspaces: LocalKeyspaces, directoryGroup: number) {
+    this.core = core;
+    this.keyspaces = keyspaces;
+    this.ports = new NodePorts(core, keyspaces, directoryGroup, (event) => this.tell(event));
+  }
+
+  /** Opens the directory on this node and starts to work for it. */
+  static async start(core: Core, keyspaces: LocalKeyspaces): Promise<KeyspaceService> {
+    const replica = await keyspaces.openDirectory();
+    return new KeyspaceService(core, keyspaces, replica.group);
+  }
+
+  /** Ends what runs in the background. */
+  close(): void {}
+
+  /** Registers a keyspace; resolves when its first shard serves here. */
+  async register(name: string, policy: PolicyFields, options?: RaftOptions): Promise<void> {
+    await this.directory({
+      type: "register",
+      name,
+      policy,
+      settings: { replicas: options?.replicas ?? REPLICAS_DEFAULT },
+      token: randomUUID(),
+      ...this.ownership(),
+    });
+    await this.served(name);
+  }
+
+  /** Registers a keyspace unless it is; resolves when all its shards serve. */
+  async registerIfMissing(name: string, policy: PolicyFields, options?: RaftOptions): Promise<void> {
+    if (this.entry(name) === undefined) {
+      try {
+        return await this.register(name, policy, options);
+      } catch (error) {
+        if (!(error instanceof RaftKVError) || error.code !== "ALREADY_REGISTERED") throw error;
+      }
+    }
+    await this.served(name);
+  }
+
+  /** Removes a keyspace: it is gone at once, its groups are removed in the background. */
+  async deregister(name: string): Promise<void> {
+    await this.directory({ type: "deregister", name, ...this.ownership() });
+  }
+
+  /** Names of all keyspaces, sorted. */
+  names(): string[] {
+    return [...this.ports.directory().keyspaces.keys()].sort();
+  }
+
+  /** A keyspace's policy, or `null`. */
+  policy(name: string): SplitMergePolicy | null {
+    const entry = this.entry(name);
+    return entry === undefined ? null : new SplitMergePolicy(entry.policy);
+  }
+
+  /** Replaces a keyspace's policy. */
+  async setPolicy(name: string, policy: PolicyFields): Promise<void> {
+    await this.directory({ type: "setPolicy", name, policy });
+  }
+
+  /** What is known of a keyspace's shards. */
+  shards(name: string): ShardInformation[] {
+    const entry = this.entry(name);
+    if (entry === undefined) throw this.missing(name);
+    return entry.shards.map((shard) => this.information(shard));
+  }
+
+  /** All keys of one shard. */
+  async keysInShard(shardName: string): Promise<Key[]> {
+    const { keyspace, shard } = this.shard(shardName);
+    const keys: Key[] = [];
+    for (let from = shard.start; from < shard.end; ) {
+      const page = await this.page(keyspace, from);
+      if (page === undefined) throw this.noSuchShard(shardName);
+      keys.push(...(page.keys as Key[]));
+      from = page.next;
+    }
+    return keys;
+  }
+
+  /** Every key of a keyspace in hash order, wherever its shard is when its turn comes. */
+  async *keys(name: string): AsyncGenerator<Key, void, undefined> {
+    const entry = this.entry(name);
+    if (entry === undefined) throw this.missing(name);
+    for (let from = 0; from < HASHES; ) {
+      const page = await this.page(entry, from);
+      if (page === undefined) throw this.missing(name);
+      yield* page.keys as Key[];
+      from = page.next;
+    }
+  }
+
+  /** Runs a command on every key of a shard. */
+  async commandOnAllKeys(shardName: string, argument: unknown, call: CallSettings): Promise<void> {
+    const { shard } = this.shard(shardName);
+    try {
+      await this.core.command(shard.group, shardCommand.all(argument), call);
+    } catch (error) {
+      if (refusalOf(error) === undefined) throw error;
+      throw this.noSuchShard(shardName);
+    }
+  }
+
+  private async page(keyspace: KeyspaceEntry, from: number): Promise<KeysReply | undefined> {
+    const end = performance.now() + PAGE_WAIT_MS;
+    let group = this.core.engine.findGroup(keyspace.number, from);
+    for (;;) {
+      if (this.entry(keyspace.name)?.number !== keyspace.number) return undefined;
+      if (group !== null && this.core.host.replica(group) !== undefined) {
+        const reply = await this.ports.shardRead(group, shardRead.keys(from, KEYS_PAGE));
+        if (!(reply instanceof Refusal)) return reply as KeysReply;
+        if (reply.group !== undefined && reply.group !== group) {
+          group = reply.group;
+          continue;
+        }
+      }
+      if (performance.now() > end) {
+        throw callError("SHARD_TRANSITION_TIMEOUT", "not applied", { keyspace: keyspace.name });
+      }
+      await pause(SHARD_POLL_MS);
+      group = this.core.engine.findGroup(keyspace.number, from);
+    }
+  }
+
+  private information(shard: ShardEntry): ShardInformation {
+    const { name, start, end, group, statistics } = shard;
+    const replica = this.core.host.replica(group);
+    const machine = replica?.machine as ShardMachine | undefined;
+    const counted = machine?.statistics();
+    const members = this.core.fleet.groups.get(name)?.members ?? [];
+    const leader = replica?.leader ?? 0;
+    return {
+      name,
+      start,
+      end,
+      leader: leader === 0 ? null : this.core.nameOf(leader),
+      members: members.map((node) => this.core.nameOf(node)),
+      keys: counted?.keys ?? statistics?.keys ?? 0,
+      size: counted?.size ?? statistics?.size ?? 0,
+      load: statistics?.load ?? 0,
+      state: machine?.statusName ?? "unknown",
+      longestPause: 0,
+    };
+  }
+
+  private entry(name: string): KeyspaceEntry | undefined {
+    return this.ports.directory().keyspaces.get(name);
+  }
+
+  private shard(name: string): { keyspace: KeyspaceEntry; shard: ShardEntry } {
+    if (typeof name !== "string") {
+      throw new RaftKVError("INVALID_ARGUMENT", "a shard's name is a string like kv_0");
+    }
+    for (const keyspace of this.ports.directory().keyspaces.values()) {
+      const shard = keyspace.shards.find((known) => known.name === name);
+      if (shard !== undefined) return { keyspace, shard };
+    }
+    throw this.noSuchShard(name);
+  }
+
+  private missing(keyspace: string): RaftKVError {
+    const message = `there is no keyspace ${keyspace}; register it first`;
+    return new RaftKVError("NO_SUCH_KEYSPACE", message, { keyspace, outcome: "not applied" });
+  }
+
+  private noSuchShard(shard: string): RaftKVError {
+    const message = `there is no shard ${shard}; it may have been merged, look at shards() again`;
+    return new RaftKVError("NO_SUCH_SHARD", message, { shard, outcome: "not applied" });
+  }
+
+  private ownership() {
+    const { workflowLockPeriod } = this.core.settings;
+    return { node: this.core.nodeId, now: Date.now(), lockPeriod: workflowLockPeriod };
+  }
+
+  private async directory<C extends DirectoryCommand>(command: C): Promise<Success<C["type"]>> {
+    const reply: DirectoryReply = await this.ports.command(command);
+    if (reply.ok === false) {
+      const name = "name" in command ? command.name : undefined;
+      throw new RaftKVError(reply.code, reply.message, { keyspace: name, outcome: "not applied" });
+    }
+    return reply as Success<C["type"]>;
+  }
+
+  /** Waits until every shard of a keyspace serves on this node. */
+  private async served(name: string): Promise<void> {
+    const { timeout, retry, retryInterval } = DEFAULT_CALL;
+    const end = performance.now() + timeout + retry * (timeout + retryInterval);
+    for (;;) {
+      const entry = this.entry(name);
+      if (entry === undefined) throw this.missing(name);
+      const { shards } = entry;
+      const ready = shards.every(({ group }) => this.core.host.replica(group)?.canRead() ?? false);
+      if (ready && shards.length > 0) return;
+      if (performance.now() > end) throw callError("NO_LEADER", "not applied", { keyspace: name });
+      await pause(SHARD_POLL_MS);
+    }
+  }
+
+  private tell(event: WorkflowEvent): void {
+    const { events } = this.core;
+    if (event.type === "warning") {
+      this.core.warn(event.message, event.keyspace);
+      return;
+    }
+    const { keyspace, sender, receiver, pauseMs } = event;
+    events.emit(event.type, { keyspace, from: sender, to: receiver, pause: pauseMs ?? 0 });
+  }
+}
+
+const HASHES = 2 ** 27;
