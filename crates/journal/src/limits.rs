@@ -1,0 +1,71 @@
+//! Every limit of the journal, with its unit.
+
+use std::time::Duration;
+
+/// Format of directory, rounds and snapshot files, in bytes of their headers as one number.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Longest value given to the store. Larger ones would leave the store's log for files that are
+/// never synced.
+pub const CHUNK_BYTES_MAX: usize = 32 * 1024;
+
+/// A round that holds this many bytes of records takes no more; a single larger record may still
+/// exceed it.
+pub const ROUND_BYTES_MAX: usize = 1024 * 1024;
+
+/// A round with this many records takes no more.
+pub const ROUND_RECORDS_MAX: u32 = 16 * 1024;
+
+/// Longest record; longer ones are refused.
+pub const RECORD_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// A round's buffer that grew beyond this is not kept for reuse.
+pub const SPARE_BUFFER_BYTES_MAX: usize = 2 * ROUND_BYTES_MAX;
+
+/// Buffers kept for later rounds.
+pub const SPARE_BUFFERS_MAX: usize = 2;
+
+/// Least time between two writes of the number of the last acknowledged round.
+pub const MARK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How long a committed mark waits for a round before it is written by itself.
+pub const COMMITTED_IDLE: Duration = Duration::from_secs(1);
+
+/// With buffered durability: longest time between two syncs while rounds are written.
+pub const BUFFERED_SYNC_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long the writing thread looks for work before it sleeps.
+pub const WRITER_SPIN: Duration = Duration::from_micros(20);
+
+/// Dead bytes among the rounds that are tolerated however little is alive.
+pub const CLEAN_DEAD_BYTES_MIN: u64 = 16 * 1024 * 1024;
+
+/// Dead bytes that are tolerated for each live byte.
+pub const CLEAN_DEAD_PER_LIVE: u64 = 1;
+
+/// Bytes of old rounds that one turn of cleaning reads; at least one round.
+pub const CLEAN_BYTES_PER_TURN: u64 = 512 * 1024;
+
+/// Chunks of old rounds that one turn of housekeeping removes.
+pub const REMOVED_CHUNKS_PER_TURN: usize = 128;
+
+/// Bytes of wholly dead rounds that are worth a round of their own to be removed while idle.
+pub const IDLE_RETIRE_BYTES: u64 = 1024 * 1024;
+
+/// Entries kept in memory beyond this are dropped although they were not released.
+pub const CACHED_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Cache of the store itself; rounds are written once and seldom read.
+pub const STORE_CACHE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Size of the store's segments. Part of the format: never change it.
+pub const STORE_SEGMENT_BYTES: usize = 4 * 1024 * 1024;
+
+/// Size of the file whose removal lets a full disk be opened again.
+pub const RESERVE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Longest piece of a snapshot file.
+pub const SNAPSHOT_PIECE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How often a read that met a round just cleaned away looks up the new place.
+pub const READ_ATTEMPTS_MAX: usize = 8;
