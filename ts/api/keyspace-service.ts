@@ -12,14 +12,18 @@ import type { KeyspaceEntry, ShardEntry } from "../directory/state.ts";
 import { RaftKVError } from "../errors.ts";
 import { KEYS_PAGE } from "../limits.ts";
 import { Refusal } from "../machine/machine.ts";
-import { type PolicyFields, SplitMergePolicy } from "../policy.ts";
+import { type SplitMergePolicyFields, SplitMergePolicy } from "../policy.ts";
 import { type KeysReply, shardCommand, shardRead } from "../shard/requests.ts";
 import type { ShardMachine } from "../shard/machine.ts";
+import { WorkflowExecutor } from "../workflow/executor.ts";
+import { TransferPauses } from "../workflow/pauses.ts";
 import type { WorkflowEvent } from "../workflow/ports.ts";
+import { StatisticsReporter } from "../workflow/reporter.ts";
 import type { Core } from "./core.ts";
 import type { ShardInformation } from "./keyspace.ts";
 import type { LocalKeyspaces } from "./keyspaces.ts";
 import type { RaftOptions } from "./raft-kv.ts";
+import { NodeReporterPorts } from "./reporter-ports.ts";
 import { NodePorts } from "./workflow-ports.ts";
 
 /** Replicas of a shard, unless the program says otherwise. */
@@ -36,24 +40,41 @@ export class KeyspaceService {
   private readonly core: Core;
   private readonly keyspaces: LocalKeyspaces;
   private readonly ports: NodePorts;
+  private readonly reporter: StatisticsReporter;
+  private readonly pauses = new TransferPauses();
+  /** Made anew for each time that this node leads the directory. */
+  private executor: WorkflowExecutor | undefined;
 
   private constructor(core: Core, keyspaces: LocalKeyspaces, directoryGroup: number) {
     this.core = core;
     this.keyspaces = keyspaces;
     this.ports = new NodePorts(core, keyspaces, directoryGroup, (event) => this.tell(event));
+    this.reporter = new StatisticsReporter(new NodeReporterPorts(this.ports, keyspaces), core.settings);
   }
 
   /** Opens the directory on this node and starts to work for it. */
   static async start(core: Core, keyspaces: LocalKeyspaces): Promise<KeyspaceService> {
     const replica = await keyspaces.openDirectory();
-    return new KeyspaceService(core, keyspaces, replica.group);
+    const service = new KeyspaceService(core, keyspaces, replica.group);
+    keyspaces.onDirectoryChange = () => service.executor?.wake();
+    keyspaces.onDirectoryLeader = (leading) => service.lead(leading);
+    keyspaces.onShardApplied = (shard, name) => service.shardApplied(shard, name);
+    service.lead(replica.leading);
+    service.reporter.start();
+    return service;
   }
 
   /** Ends what runs in the background. */
-  close(): void {}
+  close(): void {
+    this.reporter.stop();
+    this.lead(false);
+    this.keyspaces.onDirectoryChange = undefined;
+    this.keyspaces.onDirectoryLeader = undefined;
+    this.keyspaces.onShardApplied = undefined;
+  }
 
   /** Registers a keyspace; resolves when its first shard serves here. */
-  async register(name: string, policy: PolicyFields, options?: RaftOptions): Promise<void> {
+  async register(name: string, policy: SplitMergePolicyFields, options?: RaftOptions): Promise<void> {
     await this.directory({
       type: "register",
       name,
@@ -66,7 +87,7 @@ export class KeyspaceService {
   }
 
   /** Registers a keyspace unless it is; resolves when all its shards serve. */
-  async registerIfMissing(name: string, policy: PolicyFields, options?: RaftOptions): Promise<void> {
+  async registerIfMissing(name: string, policy: SplitMergePolicyFields, options?: RaftOptions): Promise<void> {
     if (this.entry(name) === undefined) {
       try {
         return await this.register(name, policy, options);
@@ -94,7 +115,7 @@ export class KeyspaceService {
   }
 
   /** Replaces a keyspace's policy. */
-  async setPolicy(name: string, policy: PolicyFields): Promise<void> {
+  async setPolicy(name: string, policy: SplitMergePolicyFields): Promise<void> {
     await this.directory({ type: "setPolicy", name, policy });
   }
 
@@ -179,7 +200,7 @@ export class KeyspaceService {
       size: counted?.size ?? statistics?.size ?? 0,
       load: statistics?.load ?? 0,
       state: machine?.statusName ?? "unknown",
-      longestPause: 0,
+      longestPause: this.pauses.of(name)?.max ?? 0,
     };
   }
 
@@ -206,6 +227,20 @@ export class KeyspaceService {
   private noSuchShard(shard: string): RaftKVError {
     const message = `there is no shard ${shard}; it may have been merged, look at shards() again`;
     return new RaftKVError("NO_SUCH_SHARD", message, { shard, outcome: "not applied" });
+  }
+
+  private lead(leading: boolean): void {
+    if (leading === (this.executor !== undefined)) return;
+    this.executor?.stop();
+    this.executor = undefined;
+    if (!leading) return;
+    this.executor = new WorkflowExecutor(this.ports, this.core.settings, this.pauses);
+    this.executor.start();
+  }
+
+  private shardApplied(shard: ShardMachine, name: string): void {
+    const { keys, size, load } = shard.statistics();
+    this.reporter.applied(shard.keyspace, name, keys, size, load);
   }
 
   private ownership() {

@@ -58,9 +58,12 @@ export class LocalKeyspaces implements KeyspacesOfNode {
   private readonly byName = new Map<string, LocalKeyspace>();
   private readonly byNumber = new Map<number, LocalKeyspace>();
   private readonly routes = new Map<number, string>();
-  private readonly listeners = new Set<() => void>();
-  /** Called after commands were applied to a shard of this node. */
-  onShardApplied: ((shard: ShardMachine) => void) | undefined;
+  /** Called after commands were applied to a shard of this node, with the shard's name. */
+  onShardApplied: ((shard: ShardMachine, name: string) => void) | undefined;
+  /** Called when the directory's state changed. */
+  onDirectoryChange: (() => void) | undefined;
+  /** Called when this node began or ceased to lead the directory. */
+  onDirectoryLeader: ((leading: boolean) => void) | undefined;
   private directoryMachine: DataMachine<DirectoryState> | undefined;
 
   constructor(core: Core) {
@@ -75,12 +78,6 @@ export class LocalKeyspaces implements KeyspacesOfNode {
   /** The directory's state as this node knows it; `undefined` before `init`. */
   get directory(): DirectoryState | undefined {
     return this.directoryMachine?.state;
-  }
-
-  /** Calls `listener` whenever the directory's state changed; returns what ends that. */
-  onDirectoryChange(listener: () => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
   }
 
   /** Opens the directory's group, adding it where the fleet does not have it yet. */
@@ -142,10 +139,11 @@ export class LocalKeyspaces implements KeyspacesOfNode {
 
   attached(replica: Replica): void {
     const shard = replica.machine;
-    if (shard instanceof ShardMachine) replica.onApplied = () => this.onShardApplied?.(shard);
+    if (shard instanceof ShardMachine) replica.onApplied = () => this.onShardApplied?.(shard, replica.name);
   }
 
   leaderChanged(replica: Replica): void {
+    if (replica.name === DIRECTORY_NAME) this.onDirectoryLeader?.(replica.leading);
     const shard = replica.machine;
     if (!(shard instanceof ShardMachine)) return;
     const hook = this.byName.get(shard.keyspace)?.hook;
@@ -188,6 +186,7 @@ export class LocalKeyspaces implements KeyspacesOfNode {
     for (const keyspace of this.byName.values()) this.number(keyspace);
     for (const { name, number, shards } of known.values()) {
       const image = shards.map(({ start, group }) => `${start}:${group}`).join();
+      this.setMissingLoad(name);
       if (shards.length === 0 || this.routes.get(number) === image) continue;
       const starts = Uint32Array.from(shards, ({ start }) => start);
       const groups = Uint32Array.from(shards, ({ group }) => group);
@@ -201,7 +200,14 @@ export class LocalKeyspaces implements KeyspacesOfNode {
       engine.removeRoutes(number);
       this.routes.delete(number);
     }
-    for (const listener of [...this.listeners]) listener();
+    this.onDirectoryChange?.();
+  }
+
+  private setMissingLoad(name: string): void {
+    const load = this.directory?.keyspaces.get(name)?.policy.loadPerQueryToMissingKey ?? 0;
+    for (const shard of this.byName.get(name)?.shards.values() ?? []) {
+      shard.loadPerQueryToMissingKey = load;
+    }
   }
 
   /** A keyspace that was registered again after its removal has another number. */
@@ -226,6 +232,7 @@ export class LocalKeyspaces implements KeyspacesOfNode {
       retained: sessions,
     });
     keyspace.shards.set(group.id, shard);
+    this.setMissingLoad(keyspace.name);
     return shard;
   }
 }
