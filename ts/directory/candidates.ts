@@ -70,12 +70,18 @@ export function mergeCandidates(state: DirectoryState, ineligiblePeriod: number)
   return found.sort((a, b) => a.ratio - b.ratio);
 }
 
-/** The first few candidates that may be acted on now. */
+/**
+ * The first few candidates that may be acted on now. One that would have to wait longer than the
+ * period was changed by a node whose clock is ahead; it waits no longer.
+ */
 export function eligible<C extends { readonly eligibleAt: number }>(
   candidates: readonly C[],
   now: number,
+  ineligiblePeriod: number,
 ): C[] {
-  return candidates.filter((c) => c.eligibleAt <= now).slice(0, CANDIDATES_OF_A_KIND);
+  return candidates
+    .filter(({ eligibleAt }) => eligibleAt <= now || eligibleAt > now + ineligiblePeriod)
+    .slice(0, CANDIDATES_OF_A_KIND);
 }
 
 function hasThreshold({ policy }: KeyspaceEntry): boolean {

@@ -7,7 +7,10 @@
  * starts: for values of moderate size, where a keyspace is for large ones.
  */
 import { isPromise } from "node:util/types";
-import { decodeValue, encodeValue, Reader, readValue } from "../codec/value.ts";
+import { Reader } from "../codec/reader.ts";
+import { checkStorable } from "../codec/storable.ts";
+import { decodeValue, encodeValue, readValue, writeValueLenient } from "../codec/value.ts";
+import { Writer } from "../codec/writer.ts";
 import { DATA_SNAPSHOT_PIECE_BYTES } from "../limits.ts";
 import type { DataModule } from "./data-module.ts";
 import {
@@ -26,7 +29,7 @@ export interface DataObserver<State, Arg, Ret, QArg, QRet> {
   committed?(before: State, arg: Arg, ret: Ret, after: State): void;
   /** A query has been answered. */
   answered?(state: State, arg: QArg, ret: QRet): void;
-  /** The observer itself threw; its error reaches nobody else. */
+  /** The observer itself threw, or a part of the state can't be stored. */
   failed?(error: unknown): void;
 }
 
@@ -84,9 +87,13 @@ export class DataMachine<State, Arg = unknown, Ret = unknown, QArg = Arg, QRet =
     return result;
   }
 
-  /** Throws when the user's state is of a kind that cannot be encoded; the log then stays. */
   snapshot(): SnapshotWriter {
-    let rest: Uint8Array | null = encodeValue(this.current);
+    const writer = new Writer();
+    writeValueLenient(writer, this.current, (path, kind) => {
+      const message = `${kind} at ${path} of the state can't be stored: undefined from now on`;
+      this.observer?.failed?.(new TypeError(message));
+    });
+    let rest: Uint8Array | null = writer.bytes.subarray(0, writer.length);
     return {
       next(bytes) {
         if (rest === null || rest.length === 0) return null;
@@ -133,6 +140,8 @@ function checkedOutcome<Ret, State>(outcome: unknown): [Ret, State] {
     throw new TypeError("command must return [result, next state]");
   }
   refusePromise(outcome[1], "command returned a promise as the next state");
+  const fault = checkStorable(outcome[1]);
+  if (fault !== null) throw new TypeError(`the next state can't be stored: ${fault}`);
   return [outcome[0] as Ret, outcome[1] as State];
 }
 
