@@ -1,0 +1,16 @@
+/** The codec's public face: keys and values to bytes and back. */
+
+export { type Key, type KeyIdentity, keyIdentity, readKey, writeKey } from "./key.ts";
+export { Reader } from "./reader.ts";
+export { checkStorable } from "./storable.ts";
+export {
+  copyValue,
+  decodeValue,
+  encodeValue,
+  isEncoding,
+  isPrimitive,
+  readValue,
+  writeValue,
+  writeValueLenient,
+} from "./value.ts";
+export { Writer } from "./writer.ts";

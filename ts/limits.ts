@@ -1,0 +1,64 @@
+/** Every limit of the TypeScript layers, by name and with its unit. */
+
+// Keys and values
+
+/** Bytes of an encoded key. */
+export const KEY_BYTES_MAX = 64 * 1024 - 1;
+/** Arrays within arrays of a key. */
+export const KEY_NESTING_MAX = 16;
+/** Bytes of an encoded argument. */
+export const ARGUMENT_BYTES_MAX = 16 * 1024 * 1024;
+/** Objects within objects of a value. */
+export const VALUE_NESTING_MAX = 512;
+/** Bytes that one writer grows to. */
+export const WRITER_BYTES_MAX = 1024 * 1024 * 1024;
+/** Parts of a value that user code returned that are looked at before it is stored. */
+export const STORABLE_PARTS_CHECKED = 64;
+
+// Requests
+
+/** Requests of this node's callers that are not settled. */
+export const REQUESTS_IN_FLIGHT_MAX = 1_000_000;
+/** Bytes in the outbox that are handed over before the tick ends. */
+export const OUTBOX_FLUSH_BYTES = 64 * 1024;
+/** Commands in the outbox that are handed over before the tick ends. */
+export const OUTBOX_FLUSH_COMMANDS = 256;
+/** Bytes that the outbox's memory starts with. */
+export const OUTBOX_CHUNK_BYTES = 16 * 1024;
+/** Times that one attempt of a call follows its key from shard to shard. */
+export const MOVES_MAX = 8;
+
+// Hosting
+
+/** Bytes of events that are taken from the engine at a time. */
+export const DRAIN_BYTES_MAX = 1024 * 1024;
+/** Milliseconds of the event loop that applying entries takes at a time. */
+export const DRAIN_SLICE_MS_MAX = 4;
+/** Milliseconds of the event loop that writing a snapshot takes at a time. */
+export const SNAPSHOT_SLICE_MS_MAX = 2;
+/** Bytes of one piece of a snapshot that the host asks a machine for. */
+export const SNAPSHOT_PIECE_BYTES_MAX = 64 * 1024;
+
+// Shards
+
+/** Bytes of state that a shard encodes at a time. */
+export const SNAPSHOT_PIECE_BYTES = 64 * 1024;
+/** Bytes of one chunk of a range that moves to another shard. */
+export const TRANSFER_CHUNK_BYTES = 64 * 1024;
+/** Commands that a shard holds while it waits for a range to arrive. */
+export const PARKED_COMMANDS_MAX = 10_000;
+/** Bytes of the commands that a shard holds while it waits for a range to arrive. */
+export const PARKED_BYTES_MAX = 4 * 1024 * 1024;
+
+// Names and options
+
+/** Characters of a keyspace's name. */
+export const KEYSPACE_NAME_LENGTH_MAX = 128;
+/** Characters of a consensus group's name. */
+export const GROUP_NAME_LENGTH_MAX = 200;
+/** Characters of a zone's name. */
+export const ZONE_NAME_LENGTH_MAX = 128;
+/** Milliseconds of the longest time an option takes: Node.js timers hold no more. */
+export const OPTION_TIME_MAX_MS = 2 ** 31 - 1;
+/** Attempts that a call option asks for at most. */
+export const RETRIES_MAX = 1_000_000;
