@@ -50,6 +50,9 @@ export const PARKED_COMMANDS_MAX = 10_000;
 /** Bytes of the commands that a shard holds while it waits for a range to arrive. */
 export const PARKED_BYTES_MAX = 4 * 1024 * 1024;
 
+/** Keys that a walk over a keyspace reads at a time. */
+export const KEYS_PAGE = 1000;
+
 // Names and options
 
 /** Characters of a keyspace's name. */

@@ -199,7 +199,7 @@ export class KeyspaceService {
       keys: counted?.keys ?? statistics?.keys ?? 0,
       size: counted?.size ?? statistics?.size ?? 0,
       load: statistics?.load ?? 0,
-      state: machine?.statusName ?? "unknown",
+      state: machine?.status ?? "unknown",
       longestPause: this.pauses.of(name)?.max ?? 0,
     };
   }

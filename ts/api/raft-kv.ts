@@ -135,7 +135,7 @@ export class RaftKVFunctions {
    * @throws `COMMAND_FAILED` when the module's code threw; `DATA_CLONE`, `INVALID_KEY` at once;
    * `NO_LEADER`, `TIMEOUT`, `SHARD_TRANSITION_TIMEOUT`, `OVERLOADED`, `ABORTED`: see `outcome`
    */
-  command(keyspace: string, key: unknown, arg: unknown, options?: CallOptions): Promise<unknown> {
+  command(keyspace: string, key: Key, arg: unknown, options?: CallOptions): Promise<unknown> {
     return this.keyspace(keyspace).command(key, arg, options);
   }
 
@@ -145,7 +145,7 @@ export class RaftKVFunctions {
    * @returns the `ret` of the module's `query`; `undefined` when the key does not exist
    * @throws `QUERY_FAILED` when the module's code threw, and as `command`
    */
-  query(keyspace: string, key: unknown, arg: unknown, options?: CallOptions): Promise<unknown> {
+  query(keyspace: string, key: Key, arg: unknown, options?: CallOptions): Promise<unknown> {
     return this.keyspace(keyspace).query(key, arg, options);
   }
 

@@ -14,8 +14,8 @@ import { REFUSED } from "../host/host.ts";
 import { resultValue } from "../host/replica.ts";
 import {
   MOVES_MAX,
-  OUTBOX_EARLY_FLUSH_BYTES,
-  OUTBOX_EARLY_FLUSH_COMMANDS,
+  OUTBOX_FLUSH_BYTES,
+  OUTBOX_FLUSH_COMMANDS,
   REQUESTS_IN_FLIGHT_MAX,
 } from "../limits.ts";
 import { Refusal, type Result } from "../machine/machine.ts";
@@ -120,8 +120,8 @@ export class Client {
       return promise;
     }
     if (
-      chunk.offsets.length >= OUTBOX_EARLY_FLUSH_COMMANDS ||
-      chunk.writer.length >= OUTBOX_EARLY_FLUSH_BYTES
+      chunk.offsets.length >= OUTBOX_FLUSH_COMMANDS ||
+      chunk.writer.length >= OUTBOX_FLUSH_BYTES
     ) {
       this.flush();
     }

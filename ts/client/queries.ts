@@ -6,7 +6,7 @@
  * acknowledged before has been executed here. Otherwise the shard is looked for by hash, and the
  * query waits for a leader or for a transfer to end, as its options allow.
  */
-import { keyIdentity, writeKey } from "../codec/key.ts";
+import { type Key, keyIdentity, writeKey } from "../codec/key.ts";
 import { copyValue, isPrimitive } from "../codec/value.ts";
 import { Writer } from "../codec/writer.ts";
 import type { RaftKVError } from "../errors.ts";
@@ -14,7 +14,7 @@ import type { Host } from "../host/host.ts";
 import type { Replica } from "../host/replica.ts";
 import { Refusal } from "../machine/machine.ts";
 import type { NativeEngine } from "../native/engine.ts";
-import type { KeyIndex, ShardEntry } from "../shard/key-index.ts";
+import { findEntry, type KeyIndex, type ShardEntry } from "../shard/entry.ts";
 import { ShardMachine } from "../shard/machine.ts";
 import { type CallSettings, type CallTarget, callError, DEFAULT_CALL } from "./call.ts";
 import { queryError } from "./failure.ts";
@@ -53,8 +53,8 @@ export class Queries {
   /** Answers a query on a key; `undefined` when the key does not exist. */
   query(key: unknown, argument: unknown, call: CallSettings = DEFAULT_CALL): Promise<unknown> {
     try {
-      const entry = this.keyspace.index.get(keyIdentity(key));
-      if (entry !== undefined && entry.shard.owns(entry.hash)) {
+      const entry = findEntry(this.keyspace.index, keyIdentity(key as Key));
+      if (entry !== undefined) {
         const replica = this.host.replica(entry.shard.group);
         if (replica?.canRead()) return this.answer(entry, argument);
       }
@@ -85,7 +85,7 @@ export class Queries {
     if (absence !== undefined) throw absence;
     if (found === null) throw callError("NO_SUCH_SHARD", "not applied", this.target);
     const copied = isPrimitive(argument) ? argument : copyValue(argument);
-    const identity = keyIdentity(key);
+    const identity = keyIdentity(key as Key);
     const started = performance.now();
     const leaderLimit = call.timeout + call.retry * (call.timeout + call.retryInterval);
     const transferLimit = call.timeout + call.shardLockRetry * call.shardLockRetryInterval;
@@ -93,8 +93,8 @@ export class Queries {
       if (call.signal?.aborted) throw callError("ABORTED", "not applied", this.target);
       const shard = this.shardOf(found.hash, call);
       if (shard instanceof ShardMachine) {
-        const entry = this.keyspace.index.get(identity);
-        if (entry !== undefined && entry.shard === shard) return this.answer(entry, copied);
+        const entry = findEntry(this.keyspace.index, identity);
+        if (entry?.shard === shard) return this.answer(entry, copied);
         shard.answerMissing();
         return undefined;
       }
@@ -121,7 +121,7 @@ export class Queries {
       if (!(shard instanceof ShardMachine)) return "transfer";
       if (call.consistency !== "stale" && !replica.canRead()) return "no leader";
       if (shard.owns(hash)) return shard;
-      group = shard.movedTo(hash);
+      group = shard.refusalFor(hash).group ?? null;
     }
     return "transfer";
   }

@@ -6,7 +6,7 @@
  * a few milliseconds; what it could not handle waits here, and the engine's queue, which is bounded
  * in bytes, holds back what commits meanwhile.
  */
-import { DRAIN_BYTES, DRAIN_SLICE_MS } from "../limits.ts";
+import { DRAIN_BYTES_MAX, DRAIN_SLICE_MS_MAX } from "../limits.ts";
 import type { Result, StateMachine } from "../machine/machine.ts";
 import { Sessions } from "../machine/sessions.ts";
 import type { NativeEngine } from "../native/engine.ts";
@@ -122,7 +122,7 @@ export class Host {
   }
 
   private work(): void {
-    const end = performance.now() + DRAIN_SLICE_MS;
+    const end = performance.now() + DRAIN_SLICE_MS_MAX;
     for (;;) {
       const { current } = this;
       if (current === undefined) break;
@@ -142,7 +142,7 @@ export class Host {
 
   private refill(): void {
     if (!this.moreWaits) return;
-    const next = this.engine.drain(DRAIN_BYTES);
+    const next = this.engine.drain(DRAIN_BYTES_MAX);
     this.moreWaits = next !== null;
     if (next !== null) this.current = drained(next);
   }

@@ -2,7 +2,7 @@
  * Writes the snapshots that the engine asks for, in slices of the event loop: a few milliseconds of
  * pieces, then the loop's turn, until a machine's writer has given its last piece.
  */
-import { SNAPSHOT_PIECE_BYTES, SNAPSHOT_SLICE_MS } from "../limits.ts";
+import { SNAPSHOT_PIECE_BYTES_MAX, SNAPSHOT_SLICE_MS_MAX } from "../limits.ts";
 import type { SnapshotWriter } from "../machine/machine.ts";
 import type { NativeEngine } from "../native/engine.ts";
 import type { Replica } from "./replica.ts";
@@ -61,7 +61,7 @@ export class Snapshots {
     this.timer = undefined;
     const task = this.tasks[0];
     if (task === undefined) return;
-    const end = performance.now() + SNAPSHOT_SLICE_MS;
+    const end = performance.now() + SNAPSHOT_SLICE_MS_MAX;
     let wait = 0;
     try {
       do {
@@ -80,7 +80,7 @@ export class Snapshots {
 
   private step(task: Task): "more" | "busy" | "done" {
     const { replica, number, writer } = task;
-    const piece = task.preamble ?? writer.next(SNAPSHOT_PIECE_BYTES);
+    const piece = task.preamble ?? writer.next(SNAPSHOT_PIECE_BYTES_MAX);
     task.preamble = undefined;
     if (piece !== null) {
       return this.engine.snapshotPiece(replica.group, number, piece) ? "more" : "busy";
