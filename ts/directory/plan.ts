@@ -25,8 +25,10 @@ export function startWorkflows(
   for (;;) {
     if (runningTransfers(next) >= TRANSFERS_AT_ONCE) break;
     // Derived anew after each start: locks and the policy's limits have changed.
-    const split = eligible(splitCandidates(next, ineligiblePeriod), ownership.now)[0];
-    const candidate = split ?? eligible(mergeCandidates(next, ineligiblePeriod), ownership.now)[0];
+    const { now } = ownership;
+    const split = eligible(splitCandidates(next, ineligiblePeriod), now, ineligiblePeriod)[0];
+    const candidate =
+      split ?? eligible(mergeCandidates(next, ineligiblePeriod), now, ineligiblePeriod)[0];
     if (!candidate) break;
     started.push(next.nextWorkflow);
     next =

@@ -3,7 +3,12 @@
  * done before is found done.
  */
 import type { KeyspaceEntry } from "../directory/state.ts";
-import type { TransferWorkflow, Workflow } from "../directory/workflow.ts";
+import type {
+  RegisterWorkflow,
+  SplitWorkflow,
+  TransferWorkflow,
+  Workflow,
+} from "../directory/workflow.ts";
 import type { StepPorts } from "./ports.ts";
 import { CannotGoOn, RangeTransfer } from "./transfer.ts";
 
@@ -59,9 +64,7 @@ export class WorkflowSteps {
     return this.transfer;
   }
 
-  private async createGroup(
-    workflow: Extract<Workflow, { readonly step: "createGroup" }>,
-  ): Promise<number> {
+  private async createGroup(workflow: RegisterWorkflow | SplitWorkflow): Promise<number> {
     const keyspace = this.keyspaceOf(workflow);
     const role = workflow.kind === "register" ? "first" : "receiver";
     const reply = await this.ports.createGroup({ ...workflow.receiver, keyspace, role });
