@@ -65,3 +65,37 @@ export const ZONE_NAME_LENGTH_MAX = 128;
 export const OPTION_TIME_MAX_MS = 2 ** 31 - 1;
 /** Attempts that a call option asks for at most. */
 export const RETRIES_MAX = 1_000_000;
+
+// Data modules and the fleet
+
+/** Bytes of one piece of the snapshot of a data module's state. */
+export const DATA_SNAPSHOT_PIECE_BYTES = 1024 * 1024;
+/** Requests for groups that are gone that the fleet remembers, to add nothing when they come late. */
+export const SPENT_TOKENS = 4096;
+
+// Workflows
+
+/** Split candidates, and merge candidates, that one look at the directory takes in. */
+export const CANDIDATES_OF_A_KIND = 5;
+/** Splits and merges that run side by side in the cluster. */
+export const TRANSFERS_AT_ONCE = 8;
+/** Changed entries that are few enough to be brought across while keys wait. */
+export const CHANGES_LEFT_FEW = 64;
+/** Times that what changed during a copy is brought across before the hand-over. */
+export const CATCH_UP_PASSES = 8;
+/** Failed attempts after which a split or merge in which no key has moved is given up. */
+export const COPY_ATTEMPTS = 10;
+/** Milliseconds between two looks for splits and merges that are due. */
+export const PLAN_PAUSE_MS = 50;
+/** Milliseconds before a failed step is tried again, the first time; it doubles each time. */
+export const STEP_RETRY_MS_MIN = 10;
+/** Milliseconds before a failed step is tried again, at most. */
+export const STEP_RETRY_MS_MAX = 1_000;
+/** Milliseconds before a failed step in which keys wait is tried again, at most. */
+export const HAND_OVER_RETRY_MS_MAX = 50;
+/** Intervals after which every shard is reported, changed or not. */
+export const FULL_REPORT_INTERVALS = 10;
+/** Milliseconds between two reports of a node. */
+export const REPORT_PAUSE_MS = 100;
+/** Shards in one report. */
+export const SHARDS_PER_REPORT = 500;
