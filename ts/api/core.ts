@@ -17,6 +17,7 @@ import { type NativeEngine, openEngine } from "../native/engine.ts";
 import { ROUTE_GROUP } from "../native/frames.ts";
 import { VERSION } from "../version.ts";
 import type { RaftKVEventEmitter } from "./events.ts";
+import { HookedMachine } from "./hooked-machine.ts";
 import { LocalGroups } from "./groups.ts";
 import type { Logger, NodeSettings } from "./options.ts";
 
@@ -193,6 +194,7 @@ export class Core implements HostListener {
 
   leaderChanged(replica: Replica): void {
     if (replica.leading) this.client.leaderAppeared();
+    if (replica.machine instanceof HookedMachine) replica.machine.lead(replica.leading);
     this.keyspaces?.leaderChanged(replica);
     const node = replica.leader === 0 ? null : this.nameOf(replica.leader);
     this.events.emit("leaderChange", { group: replica.name, node });

@@ -8,10 +8,10 @@ import { RaftKVError } from "../errors.ts";
 import type { FleetGroup } from "../fleet/state.ts";
 import type { Replica } from "../host/replica.ts";
 import { resultValue } from "../host/replica.ts";
-import { DataMachine } from "../machine/data-machine.ts";
 import type { DataHook, DataModule } from "../machine/data-module.ts";
 import { Refusal } from "../machine/machine.ts";
 import type { Core } from "./core.ts";
+import { HookedMachine } from "./hooked-machine.ts";
 import type { NodeLifecycle } from "./lifecycle.ts";
 import {
   type CallOptions,
@@ -223,7 +223,15 @@ export class RaftFleetFunctions {
     hook: DataHook<State, Arg, Ret, QArg, QRet> | undefined,
   ): void {
     checkDataModule(module);
-    this.lifecycle.bindModule(groupModule(name), () => new DataMachine(module, hook));
+    const failed = (error: unknown) => this.hookFailed(name, error);
+    this.lifecycle.bindModule(groupModule(name), () => new HookedMachine(module, hook, failed));
+  }
+
+  private hookFailed(group: string, error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    const message = `the hook of consensus group ${group} threw: ${reason}`;
+    const details = { cause: error, group };
+    this.lifecycle.events.emit("warning", new RaftKVError("COMMAND_FAILED", message, details));
   }
 
   private find(core: Core, name: string): FleetGroup {

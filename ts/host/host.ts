@@ -55,7 +55,8 @@ export class Host {
   private readonly replicas = new Map<number, Replica>();
   private readonly touched = new Set<Replica>();
   private current: Drained | undefined;
-  private moreWaits = false;
+  /** The engine delivers nothing until `drain` has said that nothing is left. */
+  private pulling = false;
   private continuation: NodeJS.Immediate | undefined;
   private closed = false;
 
@@ -101,13 +102,10 @@ export class Host {
     return this.replicas.values();
   }
 
-  /** Takes a buffer of events from the engine; `more`: the engine's queue holds others. */
+  /** Takes a buffer of events from the engine; `more`: others wait, to be pulled. */
   receive(bytes: Uint8Array, more: boolean): void {
-    this.moreWaits ||= more;
-    if (this.closed || bytes.length === 0) return;
-    if (this.current !== undefined) {
-      throw new Error("events were delivered while earlier ones wait");
-    }
+    if (this.closed) return;
+    this.pulling ||= more;
     this.current = drained(bytes);
     this.work();
   }
@@ -126,25 +124,25 @@ export class Host {
     for (;;) {
       const { current } = this;
       if (current === undefined) break;
-      this.step(current);
+      if (current.at < current.words.length) this.step(current);
       if (this.closed) return;
-      if (current.at >= current.words.length) {
-        this.current = undefined;
-        this.refill();
-      }
+      if (current.at >= current.words.length) this.current = this.pull();
       if (performance.now() >= end) break;
     }
     this.notify();
-    if (this.current !== undefined) {
-      this.continuation = setImmediate(() => this.work());
+    if (this.current === undefined) return;
+    if (!this.pulling) {
+      this.pulling = true;
+      this.engine.hold();
     }
+    this.continuation = setImmediate(() => this.work());
   }
 
-  private refill(): void {
-    if (!this.moreWaits) return;
+  private pull(): Drained | undefined {
+    if (!this.pulling) return undefined;
     const next = this.engine.drain(DRAIN_BYTES_MAX);
-    this.moreWaits = next !== null;
-    if (next !== null) this.current = drained(next);
+    this.pulling = next !== null;
+    return next === null ? undefined : drained(next);
   }
 
   private notify(): void {
