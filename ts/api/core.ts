@@ -200,6 +200,10 @@ export class Core implements HostListener {
     this.events.emit("leaderChange", { group: replica.name, node });
   }
 
+  replicaFailed(replica: Replica, error: unknown): void {
+    this.warn(`the replica of group ${replica.name} was taken out of service`, error);
+  }
+
   storageFailed(kind: number, message: string): void {
     const code = STORAGE_CODES[kind] ?? "STORAGE_FAILED";
     this.storageFailure = new RaftKVError(code, message);

@@ -32,6 +32,8 @@ export interface HostListener {
   refused(request: number, group: number, reason: number, unknown: boolean): void;
   /** A group has another leader, or none (0). */
   leaderChanged(replica: Replica): void;
+  /** A replica met a defect and was taken out of service. */
+  replicaFailed(replica: Replica, error: unknown): void;
   /** Storage failed for good; `kind` as in event 9. */
   storageFailed(kind: number, message: string): void;
   /** A line of the engine's log; `level` as in event 10. */
@@ -166,7 +168,14 @@ export class Host {
         return this.listener.logged(words[rest] as number, text(from, rest + 1));
     }
     const replica = this.replicas.get(words[at + EVENT.group] as number);
-    if (replica !== undefined) this.stepReplica(replica, type, from, rest);
+    if (replica === undefined) return;
+    try {
+      this.stepReplica(replica, type, from, rest);
+    } catch (error) {
+      // A defect: this replica's state is no longer known to be right, so it must not answer.
+      this.detach(replica.group);
+      this.listener.replicaFailed(replica, error);
+    }
   }
 
   private stepReplica(replica: Replica, type: number, from: Drained, rest: number): void {
