@@ -126,6 +126,19 @@ export interface RetainedResults {
   within(start: number, end: number): RetainedResult[];
   /** Takes results over from another shard. */
   adopt(results: readonly RetainedResult[]): void;
+  /** How far each session is known to have acknowledged. */
+  marks(): SessionMark[];
+  /** Takes over what another shard knows of sessions; it may only move them on. */
+  adoptMarks(marks: readonly SessionMark[]): void;
+  /** Is the request acknowledged, or of an incarnation that has ended? It is never applied again. */
+  isOver(origin: CommandOrigin): boolean;
+}
+
+/** How far a session has acknowledged: requests below are settled at their sender. */
+export interface SessionMark {
+  readonly node: number;
+  readonly incarnation: number;
+  readonly acknowledged: number;
 }
 
 /** Writes a machine's state in bounded pieces while commands go on being applied. */

@@ -172,10 +172,12 @@ export class Sessions implements RetainedResults {
 
   within(start: number, end: number): RetainedResult[] {
     const found: RetainedResult[] = [];
-    for (const [node, { incarnation, batches }] of this.sessions) {
+    for (const [node, { incarnation, acknowledged, batches }] of this.sessions) {
       for (const batch of batches) {
         batch.each((request, hash, result) => {
-          if (hash >= start && hash < end) found.push({ node, incarnation, request, hash, result });
+          // Some below the acknowledgement are still here, but not on a replica that was restored.
+          if (request < acknowledged || hash < start || hash >= end) return;
+          found.push({ node, incarnation, request, hash, result });
         });
       }
     }
@@ -191,6 +193,29 @@ export class Sessions implements RetainedResults {
       batch.add(request, hash, result);
       session.batches.push(batch);
     }
+  }
+
+  marks(): SessionMark[] {
+    const marks: SessionMark[] = [];
+    for (const [node, { incarnation, acknowledged }] of this.sessions) {
+      marks.push({ node, incarnation, acknowledged });
+    }
+    return marks;
+  }
+
+  adoptMarks(marks: readonly SessionMark[]): void {
+    for (const { node, incarnation, acknowledged } of marks) {
+      const session = this.session(node, incarnation);
+      if (session !== null && acknowledged > session.acknowledged) {
+        session.acknowledged = acknowledged;
+      }
+    }
+  }
+
+  isOver({ node, incarnation, request }: CommandOrigin): boolean {
+    const session = this.sessions.get(node);
+    if (session === undefined || session.incarnation < incarnation) return false;
+    return session.incarnation > incarnation || request < session.acknowledged;
   }
 
   /** Forgets a node that is gone for good. */
