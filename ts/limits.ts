@@ -52,6 +52,14 @@ export const PARKED_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Keys that a walk over a keyspace reads at a time. */
 export const KEYS_PAGE = 1000;
+/** Key hashes are below this: they have 27 bits. */
+export const HASH_END = 2 ** 27;
+/** Milliseconds that a command waits in a shard for its range to arrive. */
+export const PARKED_TIME_MS_MAX = 2_000;
+/** Removed keys that the sender of a range keeps in mind; one more ends the transfer. */
+export const TOMBSTONES_MAX = 100_000;
+/** Dropped entries that a shard clears out of the key index with each command. */
+export const GARBAGE_PER_COMMAND = 32;
 
 // Names and options
 

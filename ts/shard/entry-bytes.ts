@@ -1,0 +1,67 @@
+/**
+ * Entries as bytes: the same form in snapshots, transfers and digests.
+ *
+ * An entry is: hash, fingerprint, version, size, key, and its value; a tombstone has no value, and
+ * `undefined` stands in its place, which no entry can have as its value.
+ */
+import {
+  keyIdentity,
+  type Reader,
+  readKey,
+  readValue,
+  type Writer,
+  writeKey,
+  writeValue,
+  writeValueLenient,
+} from "../codec/index.ts";
+import type { KeyIdentity, ShardEntry } from "./entry.ts";
+
+/** An entry out of bytes. */
+export interface EntryImage {
+  readonly hash: number;
+  readonly fingerprint: number;
+  readonly version: number;
+  readonly size: number;
+  readonly key: unknown;
+  readonly identity: KeyIdentity;
+  readonly value: unknown;
+}
+
+/** Appends an entry. */
+export function writeEntry(writer: Writer, entry: ShardEntry): void {
+  writeValue(writer, entry.hash);
+  writeValue(writer, entry.fingerprint);
+  writeValue(writer, entry.version);
+  writeValue(writer, entry.size);
+  writeKey(writer, entry.key);
+  try {
+    writeValue(writer, entry.value);
+  } catch {
+    // What a callback put into its value after it was checked must not stop a snapshot.
+    writeValueLenient(writer, entry.value, () => undefined);
+  }
+}
+
+/** Reads what `writeEntry` wrote. */
+export function readEntry(reader: Reader): EntryImage {
+  const hash = readNumber(reader);
+  const fingerprint = readNumber(reader);
+  const version = readNumber(reader);
+  const size = readNumber(reader);
+  const key = readKey(reader);
+  return {
+    hash,
+    fingerprint,
+    version,
+    size,
+    key,
+    identity: keyIdentity(key),
+    value: readValue(reader),
+  };
+}
+
+function readNumber(reader: Reader): number {
+  const value = readValue(reader);
+  if (typeof value !== "number") throw new Error("an entry holds something else than a number");
+  return value;
+}

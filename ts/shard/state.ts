@@ -1,0 +1,192 @@
+/**
+ * The replicated state of one shard and the few ways in which an entry of it can change.
+ *
+ * Every change of an entry goes through this file, which keeps statistics, key index, the running
+ * transfer's notes and the write barrier of a running snapshot in step with the table.
+ */
+import type { RetainedResults } from "../machine/machine.ts";
+import { type KeyIdentity, type KeyIndex, link, ShardEntry, unlink } from "./entry.ts";
+import type { EntryImage } from "./entry-bytes.ts";
+import { Garbage } from "./garbage.ts";
+import type { ShardMachine } from "./machine.ts";
+import { Parking } from "./parking.ts";
+import type { Copying, EndedTransfer, HashRange, Receiving, ShardStatus } from "./status.ts";
+import { HashTable } from "./table.ts";
+
+/** What a running snapshot must be told before things change. */
+export interface WriteBarrier {
+  /** The entry is about to change or to leave the table. */
+  protect(entry: ShardEntry): void;
+  /** The entries were cut out of the table and will not change any more. */
+  keep(cut: HashTable): void;
+}
+
+/** The state of a shard, see the head of this file. */
+export class ShardState {
+  readonly keyspace: string;
+  readonly group: number;
+  readonly index: KeyIndex;
+  readonly retained: RetainedResults;
+  readonly garbage: Garbage;
+  readonly parking = new Parking();
+  table = new HashTable();
+  status: ShardStatus;
+  ended: EndedTransfer | null = null;
+  /** The owned range; empty when nothing is owned. */
+  start = 0;
+  end = 0;
+  /** Counts changes; moved on to the sender's when a range is opened, so versions only grow. */
+  clock = 0;
+  /** Keys of the owned range, and the sum of their sizes. */
+  keys = 0;
+  size = 0;
+  /** Load counted on this node since it was last taken; not replicated. */
+  load = 0;
+  /** Number of the latest snapshot, and its barrier while it is being written. */
+  epoch = 0;
+  barrier: WriteBarrier | null = null;
+  /** The status again while it is `copying`: what every command looks at. */
+  copying: Copying | null = null;
+  private readonly owner: ShardMachine;
+
+  constructor(
+    owner: ShardMachine,
+    keyspace: string,
+    group: number,
+    index: KeyIndex,
+    range: HashRange | null,
+    retained: RetainedResults,
+  ) {
+    this.owner = owner;
+    this.keyspace = keyspace;
+    this.group = group;
+    this.index = index;
+    this.retained = retained;
+    this.garbage = new Garbage(index);
+    this.status = range === null ? { type: "uninitialised" } : { type: "serving" };
+    if (range !== null) this.own(range.start, range.end);
+  }
+
+  /** Sets the owned range. */
+  own(start: number, end: number): void {
+    this.start = start;
+    this.end = end;
+  }
+
+  /** Sets the status. */
+  become(status: ShardStatus): void {
+    this.status = status;
+    this.copying = status.type === "copying" ? status : null;
+  }
+
+  /** Creates an owned entry of a key that the table does not have. */
+  create(
+    key: unknown,
+    identity: KeyIdentity,
+    hash: number,
+    fingerprint: number,
+    value: unknown,
+    size: number,
+  ): void {
+    const entry = new ShardEntry(this.owner, key, identity, hash, fingerprint, this.epoch);
+    this.table.insert(entry);
+    this.update(entry, value, size);
+  }
+
+  /** Gives an owned entry, which may be a tombstone, a value. */
+  update(entry: ShardEntry, value: unknown, size: number): void {
+    const copying = this.copyingOf(entry.hash);
+    const before = entry.version;
+    const existed = entry.value !== undefined;
+    if (copying !== null && existed) copying.tally.remove(entry);
+    this.size += size - entry.size;
+    entry.value = value;
+    entry.size = size;
+    entry.version = ++this.clock;
+    if (!existed) {
+      this.keys++;
+      link(this.index, entry);
+    }
+    if (copying === null) return;
+    // Only in a range in transfer is there an entry with a version but no value.
+    if (!existed && before > 0) copying.changes.tombstoneCount--;
+    copying.tally.add(entry);
+    copying.changes.note(entry, before);
+  }
+
+  /** Removes an owned entry that has a value; a range in transfer keeps a tombstone of it. */
+  remove(entry: ShardEntry): void {
+    const copying = this.copyingOf(entry.hash);
+    if (copying !== null) copying.tally.remove(entry);
+    this.keys--;
+    this.size = this.keys === 0 ? 0 : this.size - entry.size;
+    unlink(this.index, entry);
+    this.clock++;
+    if (copying === null) {
+      this.table.remove(entry);
+      return;
+    }
+    const before = entry.version;
+    entry.value = undefined;
+    entry.size = 0;
+    entry.version = this.clock;
+    copying.changes.tombstoneCount++;
+    copying.changes.note(entry, before);
+  }
+
+  /** Takes an entry into the buffer of a receiver, unless the buffer knows a later version. */
+  buffer(image: EntryImage, receiving: Receiving): void {
+    const { hash, fingerprint, identity, version, value, size, key } = image;
+    const present = this.table.find(hash, fingerprint, identity);
+    if (present !== undefined && present.version >= version) return;
+    if (present !== undefined) this.protect(present);
+    const entry =
+      present ?? new ShardEntry(this.owner, key, identity, hash, fingerprint, this.epoch);
+    const existed = entry.value !== undefined;
+    if (existed) receiving.tally.remove(entry);
+    entry.value = value;
+    entry.size = size;
+    entry.version = version;
+    if (present === undefined) this.table.insert(entry);
+    if (value !== undefined) receiving.tally.add(entry);
+    else receiving.tombstones.add(entry);
+    if (!existed && value !== undefined) link(this.index, entry);
+    else if (existed && value === undefined) unlink(this.index, entry);
+  }
+
+  /** Puts an entry back that a snapshot holds, wherever it belongs. */
+  place(image: EntryImage): ShardEntry {
+    const { hash, fingerprint, identity, version, value, size, key } = image;
+    const entry = new ShardEntry(this.owner, key, identity, hash, fingerprint, this.epoch);
+    entry.value = value;
+    entry.size = size;
+    entry.version = version;
+    this.table.insert(entry);
+    if (value !== undefined) link(this.index, entry);
+    return entry;
+  }
+
+  /** Takes a tombstone out of the table, unless it has a value again. */
+  bury(entry: ShardEntry): void {
+    if (entry.value !== undefined) return;
+    this.protect(entry);
+    this.table.remove(entry);
+  }
+
+  /** Drops all entries of a range; their places in the key index are cleared bit by bit. */
+  drop(start: number, end: number): void {
+    const cut = this.table.cut(start, end);
+    if (this.barrier !== null) this.barrier.keep(cut);
+    this.garbage.add(cut);
+  }
+
+  /** Must be called before an entry changes or leaves the table. */
+  protect(entry: ShardEntry): void {
+    if (this.barrier !== null && entry.epoch !== this.epoch) this.barrier.protect(entry);
+  }
+
+  private copyingOf(hash: number): Copying | null {
+    const { copying } = this;
+    return copying !== null && hash >= copying.start && hash < copying.end ? copying : null;
+  }
+}
