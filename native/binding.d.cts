@@ -1,0 +1,101 @@
+// Generated from crates/addon/src (e5b5c55c2c5e678c) by `npm run build`. Private.
+
+/**
+ * Which binding artifact the generated loader actually loaded: `'native'` for
+ * a native addon, otherwise the `platformArchABI` of the WASI flavor. Every
+ * flavor napi-rs can build is listed, because `NAPI_RS_NATIVE_LIBRARY_PATH`
+ * can point the loader at a WASI artifact this package does not build itself.
+ */
+export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
+
+/** An open engine. It holds the process alive until `close` or `unref`. */
+export declare class NativeEngine {
+  /**
+   * Opens an engine. `onEvents` may be called before the promise resolves. When `more` is true,
+   * and after `hold`, the rest is pulled: call `drain` until it returns null.
+   */
+  static open(options: NativeOptions, onEvents: (events: Buffer | null, more: boolean) => void): Promise<NativeEngine>
+  /** Closes the engine and resolves to the events that were still queued. Idempotent. */
+  close(): Promise<Buffer | null>
+  /** Holds the process alive while the engine is open; so it is after `open`. */
+  ref(): void
+  /** Lets the process end although the engine is open. */
+  unref(): void
+  /** Which node and cluster this is. */
+  identity(): NativeIdentity
+  /** The groups that the journal holds. */
+  storedGroups(): Array<NativeStoredGroup>
+  /** Creates a group of which this node is the only member, and resolves to its lease slot. */
+  createGroup(group: number, descriptor: Uint8Array): Promise<number>
+  /** Opens a stored group, whose log is then replayed, and resolves to its lease slot. */
+  openGroup(group: number): Promise<number>
+  /** Stops a group and keeps what it stored. */
+  closeGroup(group: number): Promise<void>
+  /** Stops a group and deletes what it stored. */
+  removeGroup(group: number): Promise<void>
+  /** Takes the first `byteLength` bytes of `records`, which are copied. */
+  submit(records: Uint8Array, byteLength: number, acknowledged: number): void
+  /** The next events, or null, which ends the pulling. */
+  drain(maxBytes: number): Buffer | null
+  /** Keeps back further calls of `onEvents` until `drain` has returned null. */
+  hold(): void
+  /** Makes the route table of a keyspace, or replaces it. */
+  setRoutes(keyspace: number, name: string, starts: Uint32Array, groups: Uint32Array): void
+  /** Forgets a keyspace. */
+  removeRoutes(keyspace: number): void
+  /**
+   * Writes the hash and the fingerprint of an encoded key into `result`; false when there is no
+   * such keyspace.
+   */
+  hashKey(keyspace: number, key: Uint8Array, result: Uint32Array): boolean
+  /** The group that owns a hash, or null. */
+  findGroup(keyspace: number, hash: number): number | null
+  /** Answers the event "leader ready". */
+  hostReady(group: number, term: number): void
+  /** Writes the next piece of a snapshot; false when the snapshot is not wanted any more. */
+  snapshotPiece(group: number, number: number, piece: Uint8Array): boolean
+  /** Completes a snapshot. */
+  finishSnapshot(group: number, number: number): void
+  /** Gives a snapshot up. */
+  failSnapshot(group: number, number: number, reason: string): void
+  /** The lease slots: Int32, to be read with `Atomics.load`. Call it once and keep the result. */
+  leases(): ArrayBuffer
+}
+
+/** Which node and cluster a data directory belongs to. */
+export interface NativeIdentity {
+  /** Cluster id, below 2^53. */
+  cluster: number
+  /** Node id, below 2^52. */
+  node: number
+  /** How often the directory was opened. */
+  incarnation: number
+  /** The name that the cluster was started with. */
+  clusterName: string
+}
+
+/** How to open an engine. Defaults are the business of the TypeScript side: every field is given. */
+export interface NativeOptions {
+  /** Where the log and snapshots live; null keeps nothing. */
+  directory: string | null
+  /** "fsync" or "buffered". */
+  durability: string
+  /** Nodes of another cluster name are refused. */
+  clusterName: string
+  /** Milliseconds between a leader's signs of life. */
+  heartbeatIntervalMs: number
+  /** Milliseconds without a sign of life before a follower stands for election. */
+  electionTimeoutMs: number
+  /** Most bytes of events that wait for the host before the engine holds groups back. */
+  eventQueueBytesMax: number
+  /** Most bytes of events that one call of `onEvents` is given, but always one whole event. */
+  eventBatchBytesMax: number
+}
+
+/** A group that the journal holds. */
+export interface NativeStoredGroup {
+  /** Group id. */
+  group: number
+  /** The bytes that the group was created with. */
+  descriptor: Buffer
+}

@@ -1,0 +1,85 @@
+/**
+ * Bundles ts/ into dist/: one CommonJS implementation, and an ES module that re-exports its names,
+ * so that a program which reaches raft-kv both ways has one default node and not two.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join, relative, resolve } from "node:path";
+import { build } from "esbuild";
+import { ROOT, ScriptError, tool } from "./steps.mjs";
+
+const DIST = join(ROOT, "dist");
+const TYPES = join(DIST, "types");
+/** Programs that are bundled where their source exists: by name of the output. */
+const PROGRAMS = { cli: "ts/cli/main.ts", demo: "ts/demo/main.ts" };
+/** `import.meta.url` does not exist in CommonJS. */
+const MODULE_URL = 'const moduleUrl = require("node:url").pathToFileURL(__filename).href;';
+
+/** Writes dist/ anew. */
+export async function bundle() {
+  rmSync(DIST, { recursive: true, force: true });
+  await bundleFile("ts/index.ts", "index", "");
+  writeReexports();
+  for (const [name, source] of Object.entries(PROGRAMS)) {
+    if (existsSync(join(ROOT, source))) await bundleFile(source, name, "#!/usr/bin/env node\n");
+  }
+  await writeDeclarations();
+}
+
+/**
+ * @param {string} source
+ * @param {string} name
+ * @param {string} firstLine
+ */
+async function bundleFile(source, name, firstLine) {
+  await build({
+    entryPoints: [join(ROOT, source)],
+    outfile: join(DIST, `${name}.cjs`),
+    bundle: true,
+    platform: "node",
+    format: "cjs",
+    target: "node20",
+    packages: "external",
+    sourcemap: true,
+    define: { "import.meta.url": "moduleUrl" },
+    banner: { js: `${firstLine}${MODULE_URL}` },
+    logLevel: "warning",
+  });
+}
+
+function writeReexports() {
+  const names = Object.keys(createRequire(import.meta.url)(join(DIST, "index.cjs")));
+  const lines = names.map((name) => `export const ${name} = implementation.${name};\n`);
+  const text = `import implementation from "./index.cjs";\n\n${lines.join("")}`;
+  writeFileSync(join(DIST, "index.mjs"), text);
+}
+
+/**
+ * Emits declarations and writes those that `index` reaches twice: an ES module's and CommonJS's.
+ */
+async function writeDeclarations() {
+  await tool("tsc", ["-p", "tsconfig.build.json"]);
+  const reached = new Map([[join(TYPES, "index.d.ts"), ""]]);
+  for (const path of reached.keys()) {
+    const text = readFileSync(path, "utf8");
+    reached.set(path, text);
+    for (const [, specifier] of text.matchAll(/["'](\.\.?\/[^"']+)\.ts["']/g)) {
+      const target = resolve(dirname(path), `${specifier}.d.ts`);
+      if (!existsSync(target)) {
+        throw new ScriptError(
+          `${relative(ROOT, path)} refers to ${specifier}, without declarations`,
+        );
+      }
+      if (!reached.has(target)) reached.set(target, "");
+    }
+  }
+  rmSync(TYPES, { recursive: true });
+  for (const [path, text] of reached) {
+    mkdirSync(dirname(path), { recursive: true });
+    for (const kind of ["m", "c"]) {
+      const rewritten = text.replace(/(["']\.\.?\/[^"']+)\.ts(["'])/g, `$1.${kind}js$2`);
+      writeFileSync(path.replace(/\.d\.ts$/, `.d.${kind}ts`), rewritten);
+    }
+  }
+  console.log(`dist/: ${readdirSync(DIST).join(", ")}`);
+}
