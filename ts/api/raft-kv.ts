@@ -1,7 +1,7 @@
 /** The functions of `RaftKV`: keyspaces, and commands and queries on their keys. */
 import type { Key } from "../codec/key.ts";
 import { RaftKVError } from "../errors.ts";
-import type { SplitMergePolicy, SplitMergePolicyFields } from "../policy.ts";
+import type { SplitMergePolicy, SplitMergePolicyInput } from "../policy.ts";
 import type { LeaderHook, ValuePerKey } from "../shard/module.ts";
 import type { RaftKVEventEmitter } from "./events.ts";
 import { Keyspace, type ShardInformation } from "./keyspace.ts";
@@ -15,7 +15,7 @@ import {
 } from "./options.ts";
 
 /** A policy, or its fields. */
-export type Policy = SplitMergePolicy | SplitMergePolicyFields;
+export type Policy = SplitMergePolicy | SplitMergePolicyInput;
 
 /** How the Raft groups of a keyspace's shards are set up. */
 export interface RaftOptions {
