@@ -7,13 +7,14 @@ import { type CallSettings, callError, DEFAULT_CALL } from "../client/call.ts";
 import { refusalOf } from "../client/failure.ts";
 import { pause } from "../client/pause.ts";
 import type { Key } from "../codec/key.ts";
+import { decodeValue, encodeValue } from "../codec/value.ts";
 import type { DirectoryCommand, DirectoryReplies, DirectoryReply } from "../directory/commands.ts";
 import type { KeyspaceEntry, ShardEntry } from "../directory/state.ts";
 import { RaftKVError } from "../errors.ts";
 import { KEYS_PAGE } from "../limits.ts";
-import { Refusal } from "../machine/machine.ts";
+import { EncodedResult, Refusal } from "../machine/machine.ts";
 import { type SplitMergePolicyFields, SplitMergePolicy } from "../policy.ts";
-import { type KeysReply, shardCommand, shardRead } from "../shard/requests.ts";
+import { type KeysReply, type StatusReply, shardCommand, shardRead } from "../shard/requests.ts";
 import type { ShardMachine } from "../shard/machine.ts";
 import { WorkflowExecutor } from "../workflow/executor.ts";
 import { TransferPauses } from "../workflow/pauses.ts";
@@ -199,7 +200,7 @@ export class KeyspaceService {
       keys: counted?.keys ?? statistics?.keys ?? 0,
       size: counted?.size ?? statistics?.size ?? 0,
       load: statistics?.load ?? 0,
-      state: machine?.status ?? "unknown",
+      state: machine === undefined ? "unknown" : stateOf(machine),
       longestPause: this.pauses.of(name)?.max ?? 0,
     };
   }
@@ -284,3 +285,9 @@ export class KeyspaceService {
 }
 
 const HASHES = 2 ** 27;
+
+function stateOf(machine: ShardMachine): string {
+  const result = machine.query(encodeValue(shardRead.status()));
+  if (!(result instanceof EncodedResult)) return "unknown";
+  return (decodeValue(result.bytes) as StatusReply).status.type;
+}

@@ -107,21 +107,8 @@ export interface RetainedResult extends CommandOrigin {
   readonly result: Result;
 }
 
-/** How far a session has acknowledged: requests below are settled and never applied again. */
-export interface SessionMark {
-  readonly node: number;
-  readonly incarnation: number;
-  readonly acknowledged: number;
-}
-
 /** The retry results of other commands, as a machine that moves keys needs them. */
 export interface RetainedResults {
-  /** How far each session has acknowledged. */
-  marks(): SessionMark[];
-  /** Takes the marks of another shard over; the higher one counts. */
-  adoptMarks(marks: readonly SessionMark[]): void;
-  /** Has the sender of this command settled it, or started anew since? Then nobody waits for it. */
-  isOver(origin: CommandOrigin): boolean;
   /** Results of commands whose key hash is in [start, end). */
   within(start: number, end: number): RetainedResult[];
   /** Takes results over from another shard. */

@@ -147,29 +147,6 @@ export class Sessions implements RetainedResults {
     return undefined;
   }
 
-  marks(): SessionMark[] {
-    const marks: SessionMark[] = [];
-    for (const [node, { incarnation, acknowledged }] of this.sessions) {
-      marks.push({ node, incarnation, acknowledged });
-    }
-    return marks;
-  }
-
-  adoptMarks(marks: readonly SessionMark[]): void {
-    for (const { node, incarnation, acknowledged } of marks) {
-      const session = this.session(node, incarnation);
-      if (session !== null && acknowledged > session.acknowledged) {
-        session.acknowledged = acknowledged;
-      }
-    }
-  }
-
-  isOver({ node, incarnation, request }: CommandOrigin): boolean {
-    const session = this.sessions.get(node);
-    if (session === undefined || incarnation > session.incarnation) return false;
-    return incarnation < session.incarnation || request < session.acknowledged;
-  }
-
   within(start: number, end: number): RetainedResult[] {
     const found: RetainedResult[] = [];
     for (const [node, { incarnation, acknowledged, batches }] of this.sessions) {
