@@ -8,7 +8,13 @@ import { RaftKVEventEmitter } from "./events.ts";
 import type { BuildMachine } from "./groups.ts";
 import { KeyspaceService } from "./keyspace-service.ts";
 import { LocalKeyspaces } from "./keyspaces.ts";
-import { checkZone, type NodeOptions, type NodeSettings, resolveNodeOptions } from "./options.ts";
+import {
+  checkZone,
+  mergeNodeOptions,
+  type NodeOptions,
+  type NodeSettings,
+  resolveNodeOptions,
+} from "./options.ts";
 
 interface Active {
   readonly core: Core;
@@ -46,8 +52,9 @@ export class NodeLifecycle {
     if (this.state.name !== "inactive") {
       throw new RaftKVError("NOT_INACTIVE", "configure the node before it is activated");
     }
-    resolveNodeOptions({ ...this.options, ...options });
-    this.options = { ...this.options, ...options };
+    const merged = mergeNodeOptions(this.options, options);
+    resolveNodeOptions(merged);
+    this.options = merged;
   }
 
   /** Binds the code of a module, now and for later activations. */
@@ -59,7 +66,7 @@ export class NodeLifecycle {
   /** Opens the node. */
   async activate(zone: string, options: NodeOptions | undefined): Promise<void> {
     checkZone(zone);
-    const settings = resolveNodeOptions({ ...this.options, ...options });
+    const settings = resolveNodeOptions(mergeNodeOptions(this.options, options));
     while (this.state.name === "closing") await this.state.done;
     if (this.state.name !== "inactive") {
       throw new RaftKVError("NOT_INACTIVE", "this node is active already; deactivate it first");
