@@ -7,7 +7,7 @@
  * repeated or late command changes nothing. It may not use clocks or chance.
  */
 import type { DataModule } from "../machine/data-module.ts";
-import { isValidPolicy } from "../policy.ts";
+import { isValidPolicy, SplitMergePolicy } from "../policy.ts";
 import type {
   Deregister,
   DirectoryAnswer,
@@ -87,14 +87,17 @@ function refuse(state: DirectoryState, code: DirectoryErrorCode, message: string
 }
 
 function register(state: DirectoryState, command: Register): Outcome {
-  const { name, policy, settings, token } = command;
+  const { name, settings, token } = command;
   const existing = state.keyspaces.get(name);
   if (existing) {
     return existing.token === token
       ? [{ ok: true, number: existing.number }, state]
       : refuse(state, "ALREADY_REGISTERED", `keyspace ${name} is registered already`);
   }
-  if (!isValidPolicy(policy)) return refuse(state, "INVALID_POLICY", "the policy is not valid");
+  if (!isValidPolicy(command.policy)) {
+    return refuse(state, "INVALID_POLICY", "the policy is not valid");
+  }
+  const policy = SplitMergePolicy.from(command.policy).fields();
   const number = state.nextKeyspace;
   const entry: KeyspaceEntry = { name, number, policy, settings, token, shards: [] };
   return [{ ok: true, number }, addKeyspace(state, entry, command, workflowToken)];
@@ -113,7 +116,8 @@ function setPolicy(state: DirectoryState, { name, policy }: SetPolicy): Outcome 
   const entry = state.keyspaces.get(name);
   if (!entry) return refuse(state, "NO_SUCH_KEYSPACE", `no keyspace ${name}`);
   if (!isValidPolicy(policy)) return refuse(state, "INVALID_POLICY", "the policy is not valid");
-  return [{ ok: true }, withKeyspace(state, { ...entry, policy })];
+  const fields = SplitMergePolicy.from(policy).fields();
+  return [{ ok: true }, withKeyspace(state, { ...entry, policy: fields })];
 }
 
 function report(state: DirectoryState, { now, shards }: Report): Outcome {
