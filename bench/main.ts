@@ -93,7 +93,7 @@ async function main(): Promise<void> {
     const split = await measureSplit(join(directory, "split"), quick ? 20_000 : 100_000);
     say(split.text);
     const json = JSON.stringify({ rows, idle: idle.figures, split: split.figures }, null, 2);
-    const target = process.env["RAFT_KV_BENCH_JSON"];
+    const target = process.env.RAFT_KV_BENCH_JSON;
     if (target !== undefined) writeFileSync(target, json);
   } finally {
     rmSync(directory, { recursive: true, force: true });

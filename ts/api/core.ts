@@ -17,8 +17,8 @@ import { type NativeEngine, openEngine } from "../native/engine.ts";
 import { ROUTE_GROUP } from "../native/frames.ts";
 import { VERSION } from "../version.ts";
 import type { RaftKVEventEmitter } from "./events.ts";
-import { HookedMachine } from "./hooked-machine.ts";
 import { LocalGroups } from "./groups.ts";
+import { HookedMachine } from "./hooked-machine.ts";
 import type { Logger, NodeSettings } from "./options.ts";
 
 /** Name of the fleet's group. */

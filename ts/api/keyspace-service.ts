@@ -13,9 +13,9 @@ import type { KeyspaceEntry, ShardEntry } from "../directory/state.ts";
 import { RaftKVError } from "../errors.ts";
 import { KEYS_PAGE } from "../limits.ts";
 import { EncodedResult, Refusal } from "../machine/machine.ts";
-import { type SplitMergePolicyFields, SplitMergePolicy } from "../policy.ts";
-import { type KeysReply, type StatusReply, shardCommand, shardRead } from "../shard/requests.ts";
+import { SplitMergePolicy, type SplitMergePolicyFields } from "../policy.ts";
 import type { ShardMachine } from "../shard/machine.ts";
+import { type KeysReply, type StatusReply, shardCommand, shardRead } from "../shard/requests.ts";
 import { WorkflowExecutor } from "../workflow/executor.ts";
 import { TransferPauses } from "../workflow/pauses.ts";
 import type { WorkflowEvent } from "../workflow/ports.ts";
@@ -50,7 +50,10 @@ export class KeyspaceService {
     this.core = core;
     this.keyspaces = keyspaces;
     this.ports = new NodePorts(core, keyspaces, directoryGroup, (event) => this.tell(event));
-    this.reporter = new StatisticsReporter(new NodeReporterPorts(this.ports, keyspaces), core.settings);
+    this.reporter = new StatisticsReporter(
+      new NodeReporterPorts(this.ports, keyspaces),
+      core.settings,
+    );
   }
 
   /** Opens the directory on this node and starts to work for it. */
@@ -75,7 +78,11 @@ export class KeyspaceService {
   }
 
   /** Registers a keyspace; resolves when its first shard serves here. */
-  async register(name: string, policy: SplitMergePolicyFields, options?: RaftOptions): Promise<void> {
+  async register(
+    name: string,
+    policy: SplitMergePolicyFields,
+    options?: RaftOptions,
+  ): Promise<void> {
     await this.directory({
       type: "register",
       name,
@@ -88,7 +95,11 @@ export class KeyspaceService {
   }
 
   /** Registers a keyspace unless it is; resolves when all its shards serve. */
-  async registerIfMissing(name: string, policy: SplitMergePolicyFields, options?: RaftOptions): Promise<void> {
+  async registerIfMissing(
+    name: string,
+    policy: SplitMergePolicyFields,
+    options?: RaftOptions,
+  ): Promise<void> {
     if (this.entry(name) === undefined) {
       try {
         return await this.register(name, policy, options);

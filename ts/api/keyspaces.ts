@@ -139,7 +139,8 @@ export class LocalKeyspaces implements KeyspacesOfNode {
 
   attached(replica: Replica): void {
     const shard = replica.machine;
-    if (shard instanceof ShardMachine) replica.onApplied = () => this.onShardApplied?.(shard, replica.name);
+    if (shard instanceof ShardMachine)
+      replica.onApplied = () => this.onShardApplied?.(shard, replica.name);
   }
 
   leaderChanged(replica: Replica): void {

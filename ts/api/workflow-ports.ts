@@ -1,6 +1,7 @@
 /** What workflows act through on this node: its client, its fleet and its replicas. */
-import { pause } from "../client/pause.ts";
+
 import { refusalOf } from "../client/failure.ts";
+import { pause } from "../client/pause.ts";
 import { decodeValue, encodeValue } from "../codec/value.ts";
 import type { DirectoryCommand, DirectoryReply } from "../directory/commands.ts";
 import type { DirectoryState } from "../directory/state.ts";
@@ -11,7 +12,12 @@ import { EncodedResult, Refusal } from "../machine/machine.ts";
 import type { ShardCommand, ShardRead, ShardReadReply, ShardReply } from "../shard/requests.ts";
 import type { Cancel, CreateGroup, WorkflowEvent, WorkflowPorts } from "../workflow/ports.ts";
 import type { Core } from "./core.ts";
-import { keyspaceModule, type LocalKeyspaces, type ShardSettings, WHOLE_RANGE } from "./keyspaces.ts";
+import {
+  keyspaceModule,
+  type LocalKeyspaces,
+  type ShardSettings,
+  WHOLE_RANGE,
+} from "./keyspaces.ts";
 
 /** How long a read waits for this node to lead the shard, in milliseconds, and how often it looks. */
 const LEADER_WAIT_MS = 5000;
@@ -62,7 +68,12 @@ export class NodePorts implements WorkflowPorts {
     return (await this.core.command(this.directoryGroup, command)) as DirectoryReply;
   }
 
-  async createGroup({ keyspace, role, name, token }: CreateGroup): Promise<FleetReplies["addGroup"]> {
+  async createGroup({
+    keyspace,
+    role,
+    name,
+    token,
+  }: CreateGroup): Promise<FleetReplies["addGroup"]> {
     const range = role === "first" ? WHOLE_RANGE : null;
     const settings: ShardSettings = { keyspace: keyspace.name, range };
     const { replicas } = keyspace.settings;

@@ -145,15 +145,20 @@ export class Client {
     state.unknown ||= unknown;
     switch (reason) {
       case REFUSED.notLeader:
-        return this.retryLater(state, "NO_LEADER");
+        this.retryLater(state, "NO_LEADER");
+        return;
       case REFUSED.unknownGroup:
-        return this.unknownGroup(state);
+        this.unknownGroup(state);
+        return;
       case REFUSED.overloaded:
-        return this.fail(state, this.error(state, "OVERLOADED"));
+        this.fail(state, this.error(state, "OVERLOADED"));
+        return;
       case REFUSED.storageFailed:
-        return this.fail(state, this.storageError(state));
+        this.fail(state, this.storageError(state));
+        return;
       default:
-        return this.fail(state, this.error(state, "CLOSED"));
+        this.fail(state, this.error(state, "CLOSED"));
+        return;
     }
   }
 
@@ -343,13 +348,16 @@ export class Client {
     if (state === undefined) return;
     switch (refusal.code) {
       case "MOVED":
-        return this.moved(state, refusal.group);
+        this.moved(state, refusal.group);
+        return;
       case "STALE":
       case "BELOW_RANGE":
       case "ABOVE_RANGE":
-        return this.moved(state, undefined);
+        this.moved(state, undefined);
+        return;
       case "NOT_YET":
-        return this.retryShard(state);
+        this.retryShard(state);
+        return;
       default:
         this.fail(state, commandError(refusal, this.context.target(state.home)));
     }
@@ -358,17 +366,22 @@ export class Client {
   /** The key is elsewhere: ask there at once, but not for ever. */
   private moved(state: SlowRequest, group: number | undefined): void {
     state.route = group === undefined ? state.home : groupRoute(group);
-    if (++state.moves > MOVES_MAX) return this.retryShard(state);
+    if (++state.moves > MOVES_MAX) {
+      this.retryShard(state);
+      return;
+    }
     if (!this.waitBehind(state)) this.resend(state);
   }
 
   private unknownGroup(state: SlowRequest): void {
     const absence = this.context.absence(state.home);
     if (absence !== undefined) {
-      return this.fail(state, withOutcome(absence, state.unknown ? "unknown" : "not applied"));
+      this.fail(state, withOutcome(absence, state.unknown ? "unknown" : "not applied"));
+      return;
     }
     if (state.home === state.route && (state.home & ROUTE_GROUP) !== 0) {
-      return this.fail(state, this.error(state, "NO_SUCH_SHARD"));
+      this.fail(state, this.error(state, "NO_SUCH_SHARD"));
+      return;
     }
     state.route = state.home;
     this.retryShard(state);
@@ -376,14 +389,18 @@ export class Client {
 
   private retryShard(state: SlowRequest): void {
     if (state.lockAttempts++ >= state.call.shardLockRetry) {
-      return this.fail(state, this.error(state, "SHARD_TRANSITION_TIMEOUT"));
+      this.fail(state, this.error(state, "SHARD_TRANSITION_TIMEOUT"));
+      return;
     }
     state.moves = 0;
     this.wait(state, state.call.shardLockRetryInterval);
   }
 
   private retryLater(state: SlowRequest, code: "NO_LEADER" | "TIMEOUT"): void {
-    if (state.attempts++ >= state.call.retry) return this.fail(state, this.error(state, code));
+    if (state.attempts++ >= state.call.retry) {
+      this.fail(state, this.error(state, code));
+      return;
+    }
     this.wait(state, state.call.retryInterval);
   }
 

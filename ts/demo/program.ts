@@ -42,7 +42,10 @@ export async function runProgram(dataDir: string, tell: (report: Report) => void
     await waitForShards(1, say);
     await RaftFleet.deactivate();
   } catch (error) {
-    tell({ type: "failed", text: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    tell({
+      type: "failed",
+      text: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
     process.exitCode = 1;
   }
 }

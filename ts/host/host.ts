@@ -161,11 +161,14 @@ export class Host {
     const rest = at + EVENT.rest;
     switch (type) {
       case EVENT_TYPE.commandsRefused:
-        return this.refused(words, words[at + EVENT.group] as number, rest);
+        this.refused(words, words[at + EVENT.group] as number, rest);
+        return;
       case EVENT_TYPE.storageFailed:
-        return this.listener.storageFailed(words[rest] as number, text(from, rest + 1));
+        this.listener.storageFailed(words[rest] as number, text(from, rest + 1));
+        return;
       case EVENT_TYPE.logLine:
-        return this.listener.logged(words[rest] as number, text(from, rest + 1));
+        this.listener.logged(words[rest] as number, text(from, rest + 1));
+        return;
     }
     const replica = this.replicas.get(words[at + EVENT.group] as number);
     if (replica === undefined) return;
