@@ -11,7 +11,7 @@ use crate::error::JournalError;
 use crate::group::{Group, GroupState, Mark, SnapshotInfo};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::record::{Place, Record, RecordKind};
-use crate::round::Rounds;
+use crate::round::{Moved, Rounds};
 use crate::snapshot::SnapshotName;
 
 /// See the module.
@@ -337,6 +337,11 @@ impl Book {
         if self.current_place(record) != Some(place) {
             return;
         }
+        if record.kind == RecordKind::Entry {
+            self.rounds
+                .push_moved(group, record.number, record.content, place);
+            return;
+        }
         let new = self
             .rounds
             .push(record.kind, group, record.number, &[record.content]);
@@ -351,17 +356,33 @@ impl Book {
             return;
         };
         match record.kind {
-            RecordKind::Entry => {
-                known.entries.relocate(record.number, new);
-            }
             RecordKind::Vote => renew_mark(&mut known.vote, new),
             RecordKind::Descriptor => renew_mark(&mut known.descriptor, new),
             RecordKind::Purge => renew_mark(&mut known.purged, new),
             RecordKind::Snapshot => renew_mark(&mut known.snapshot, new),
-            RecordKind::Truncate
+            RecordKind::Entry
+            | RecordKind::Truncate
             | RecordKind::Removed
             | RecordKind::Committed
             | RecordKind::Identity => {}
+        }
+    }
+
+    /// Entries written again are in the store now.
+    pub(crate) fn finish_moves(&mut self, moved: &[Moved]) {
+        self.rounds.note_moved(moved.len());
+        for moved in moved {
+            let entries = self
+                .groups
+                .get_mut(&moved.group)
+                .map(|known| &mut known.entries);
+            let stays = entries.filter(|entries| entries.place(moved.index) == Some(moved.from));
+            if let Some(entries) = stays {
+                entries.relocate(moved.index, moved.to);
+                self.rounds.ledger.release(moved.from);
+            } else {
+                self.rounds.ledger.release(moved.to);
+            }
         }
     }
 

@@ -16,8 +16,10 @@ pub(crate) fn clean_turn(shared: &Shared) -> Result<bool, JournalError> {
         let ledger = &book.rounds.ledger;
         let dead = ledger.dead_bytes();
         let tolerated = ledger.live_bytes() * CLEAN_DEAD_PER_LIVE;
-        if book.check_open().is_err() || dead <= tolerated.max(shared.options.clean_dead_bytes_min)
-        {
+        if book.check_open().is_err() || book.rounds.moving() > 0 {
+            return Ok(false);
+        }
+        if dead <= tolerated.max(shared.options.clean_dead_bytes_min) {
             return Ok(false);
         }
         let mut read = 0;

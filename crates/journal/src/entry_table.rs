@@ -81,10 +81,11 @@ impl EntryTable {
         self.cached.push_back(entry);
     }
 
-    /// The entry at `index` was written again at `place`; returns where it was.
-    pub(crate) fn relocate(&mut self, index: u64, place: Place) -> Option<Place> {
-        let position = self.position(index)?;
-        Some(std::mem::replace(&mut self.places[position], place))
+    /// The entry at `index` is at `place` now.
+    pub(crate) fn relocate(&mut self, index: u64, place: Place) {
+        if let Some(position) = self.position(index) {
+            self.places[position] = place;
+        }
     }
 
     /// Drops the newest entry, if its index is at least `index`, and returns where it was.

@@ -240,9 +240,18 @@ impl GroupLog {
 
     /// Opens the snapshot that counts.
     pub fn read_snapshot(&self) -> Result<Option<SnapshotFileReader>, JournalError> {
-        let Some(info) = self.state().snapshot else {
-            return Ok(None);
-        };
-        self.shared().snapshots.read(self.group, info).map(Some)
+        let mut counting = self.state().snapshot;
+        loop {
+            let Some(info) = counting else {
+                return Ok(None);
+            };
+            let read = self.shared().snapshots.read(self.group, info.clone());
+            let now = self.state().snapshot;
+            if read.is_ok() || now.as_ref().is_some_and(|now| now.number == info.number) {
+                return read.map(Some);
+            }
+            // A newer one came to count, and this one was deleted, before it was opened.
+            counting = now;
+        }
     }
 }

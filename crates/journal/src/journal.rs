@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -27,6 +27,7 @@ pub struct Journal(Arc<Inner>);
 pub(crate) struct Inner {
     pub shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    thread_id: ThreadId,
 }
 
 struct Opened {
@@ -70,6 +71,11 @@ impl Journal {
             lock,
         } = open_location(&options)?;
         let book = recover(store.as_ref())?;
+        // What was found may have been written but never made durable before; from now on others
+        // build on it.
+        store.flush()?;
+        store.sync()?;
+        store.save_mark(book.rounds.written)?;
         snapshots.check(book.snapshots())?;
         let written = book.rounds.written;
         let shared = Arc::new(Shared {
@@ -88,9 +94,11 @@ impl Journal {
             .name("raft-kv-journal".into())
             .spawn(move || writer.run())
             .map_err(|error| JournalError::io("starting the writing thread", &error))?;
+        let thread_id = thread.thread().id();
         Ok(Journal(Arc::new(Inner {
             shared,
             thread: Mutex::new(Some(thread)),
+            thread_id,
         })))
     }
 
@@ -169,8 +177,8 @@ impl Journal {
     }
 
     /// Writes what waits, makes it durable, ends the thread and frees the directory. Later changes
-    /// are refused with [`JournalError::Closed`]. May be called again, with the same result; must
-    /// not be called from a completion.
+    /// are refused with [`JournalError::Closed`]. May be called again, with the same result. Called
+    /// from a completion it cannot wait for the end.
     pub fn close(&self) -> Result<(), JournalError> {
         self.0.close();
         self.failure().map_or(Ok(()), Err)
@@ -182,14 +190,11 @@ impl Inner {
         self.shared.book.lock().closing = true;
         self.shared.called.store(true, Ordering::Release);
         self.shared.wake.notify_all();
-        let mut thread = self.thread.lock();
-        let own = thread
-            .as_ref()
-            .is_some_and(|it| it.thread().id() == std::thread::current().id());
-        if own {
-            // The last handle went with a completion: the thread ends by itself.
+        if self.thread_id == std::thread::current().id() {
+            // Called by a completion, or the last handle went with one: the thread ends by itself.
             return;
         }
+        let mut thread = self.thread.lock();
         if let Some(thread) = thread.take()
             && thread.join().is_err()
         {

@@ -45,3 +45,6 @@ pub use snapshot::{SnapshotFileReader, SnapshotFileWriter};
 pub use statistics::JournalStatistics;
 #[cfg(any(test, feature = "testing"))]
 pub use store::simulated::SimulatedDisk;
+
+#[cfg(test)]
+mod tests;

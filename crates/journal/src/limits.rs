@@ -61,6 +61,12 @@ pub const STORE_CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// Size of the store's segments. Part of the format: never change it.
 pub const STORE_SEGMENT_BYTES: usize = 4 * 1024 * 1024;
 
+/// How long closing waits for the store's background threads to let go of its files.
+pub const STORE_CLOSE_MAX: Duration = Duration::from_secs(10);
+
+/// How often closing looks whether they did.
+pub const STORE_CLOSE_POLL: Duration = Duration::from_millis(1);
+
 /// Size of the file whose removal lets a full disk be opened again.
 pub const RESERVE_BYTES: usize = 8 * 1024 * 1024;
 

@@ -15,6 +15,16 @@ use crate::limits::{
 use crate::record::{Place, RecordKind, encode_record};
 use crate::snapshot::SnapshotName;
 
+/// An entry that was written again. Readers look for it at its old place until the new one is in
+/// the store, and the old round stays as long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moved {
+    pub group: u32,
+    pub index: u64,
+    pub from: Place,
+    pub to: Place,
+}
+
 /// One round: records, whom to tell, and which snapshots nothing names once it is durable.
 #[derive(Default)]
 pub(crate) struct Round {
@@ -24,6 +34,7 @@ pub(crate) struct Round {
     pub records: u32,
     pub completions: Vec<Completion>,
     pub obsolete: Vec<SnapshotName>,
+    pub moved: Vec<Moved>,
 }
 
 impl Round {
@@ -47,6 +58,7 @@ pub(crate) struct Rounds {
     spare: Vec<Vec<u8>>,
     pub ledger: Ledger,
     pub committed: CommittedMarks,
+    moving: usize,
     /// Last round that was acknowledged.
     pub written: u64,
     /// Rounds below may be removed from the store: a written round says that they are not needed.
@@ -70,6 +82,7 @@ impl Rounds {
             spare: Vec::new(),
             ledger,
             committed,
+            moving: 0,
             written,
             removable_below: floor,
         }
@@ -115,6 +128,28 @@ impl Rounds {
     /// Has the snapshot's file deleted once all that was pushed so far is durable.
     pub(crate) fn delete_with(&mut self, snapshot: SnapshotName) {
         self.filling.obsolete.push(snapshot);
+    }
+
+    /// Writes an entry again. It has moved once the round is written.
+    pub(crate) fn push_moved(&mut self, group: u32, index: u64, content: &[u8], from: Place) {
+        let to = self.push(RecordKind::Entry, group, index, &[content]);
+        self.filling.moved.push(Moved {
+            group,
+            index,
+            from,
+            to,
+        });
+        self.moving += 1;
+    }
+
+    /// Entries that are written again and have not moved yet.
+    pub(crate) fn moving(&self) -> usize {
+        self.moving
+    }
+
+    /// Notes that entries have moved, or were dropped meanwhile.
+    pub(crate) fn note_moved(&mut self, entries: usize) {
+        self.moving -= entries;
     }
 
     /// Whether there is anything to write that does not merely ride along.

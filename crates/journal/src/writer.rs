@@ -125,6 +125,7 @@ impl Writer {
             let mut book = shared.book.lock();
             book.rounds
                 .note_written(round.number, round.floor, round.bytes);
+            book.finish_moves(&round.moved);
             book.release_written();
             if book.cached_bytes > shared.options.cached_bytes_max {
                 book.shrink_cache(shared.options.cached_bytes_max);

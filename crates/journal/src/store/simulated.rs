@@ -32,6 +32,7 @@ struct Disk {
     syncs: u64,
     writes_until_failure: Option<u64>,
     syncs_until_failure: Option<u64>,
+    hold_unsynced: bool,
     full: bool,
 }
 
@@ -131,6 +132,11 @@ impl SimulatedDisk {
         self.disk.lock().syncs_until_failure = Some(syncs);
     }
 
+    /// Has a sync that fails leave it to the next crash what is kept.
+    pub fn hold_unsynced(&self) {
+        self.disk.lock().hold_unsynced = true;
+    }
+
     /// Syncs asked for so far.
     #[must_use]
     pub fn syncs(&self) -> u64 {
@@ -221,8 +227,10 @@ impl RoundStore for SimulatedStore {
         disk.syncs += 1;
         if strikes(&mut disk.syncs_until_failure) {
             disk.syncs_until_failure = None;
-            // As disks do: what was to be synced is forgotten, and the next sync knows nothing.
-            disk.unsynced.clear();
+            if !disk.hold_unsynced {
+                // As disks do: what was to be synced is forgotten, and the next one knows nothing.
+                disk.unsynced.clear();
+            }
             return Err(disk.error("syncing"));
         }
         for change in std::mem::take(&mut disk.unsynced) {

@@ -6,18 +6,20 @@
 //! - a value that does not fit into a quarter of a segment leaves for a file in `blobs/`, which
 //!   nothing syncs, so values are small, and a file there is a fault;
 //! - opening a damaged database may panic, or silently give back less than was stored, so a panic
-//!   counts as damage, and the number of the last durable round is kept in a file of its own.
+//!   counts as damage, and the number of the last durable round is kept in a file of its own;
+//! - its background threads may hold the database open for a while after it was dropped.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use crate::error::JournalError;
 use crate::ledger::Retired;
-use crate::limits::{STORE_CACHE_BYTES, STORE_SEGMENT_BYTES};
+use crate::limits::{STORE_CACHE_BYTES, STORE_CLOSE_MAX, STORE_CLOSE_POLL, STORE_SEGMENT_BYTES};
 use crate::store::directory::{sync_directory, sync_file};
 use crate::store::{ChunkVisitor, RoundStore};
 
@@ -27,6 +29,28 @@ pub(crate) struct SledStore {
     file: File,
     folder: PathBuf,
     mark: Mutex<MarkFile>,
+    /// Declared after the database, so that it is dropped after it.
+    _closed: AwaitClosed,
+}
+
+/// Waits, when it is dropped, until nothing in this process holds the database any more.
+struct AwaitClosed {
+    database_file: PathBuf,
+}
+
+impl Drop for AwaitClosed {
+    fn drop(&mut self) {
+        let begun = Instant::now();
+        while begun.elapsed() < STORE_CLOSE_MAX {
+            // The database locks its file as long as anything holds it.
+            let free = File::open(&self.database_file).is_ok_and(|file| file.try_lock().is_ok());
+            if free {
+                return;
+            }
+            std::thread::sleep(STORE_CLOSE_POLL);
+        }
+        tracing::warn!(path = ?self.database_file, "the log is still held open after closing");
+    }
 }
 
 fn key(round: u64, chunk: u32) -> [u8; 16] {
@@ -95,6 +119,9 @@ impl SledStore {
             file,
             folder: folder.into(),
             mark: Mutex::new(mark),
+            _closed: AwaitClosed {
+                database_file: folder.join("db"),
+            },
         };
         store.check_no_blobs()?;
         Ok(store)
