@@ -24,7 +24,15 @@ import { ROUTE_GROUP } from "../native/frames.ts";
 import { type CallSettings, type CallTarget, callError, DEFAULT_CALL } from "./call.ts";
 import { commandError } from "./failure.ts";
 import { Held } from "./held.ts";
-import { Chunk, groupRoute, NO_KEY, recordKey, retryFrame, setRecordHash } from "./outbox.ts";
+import {
+  type Chunk,
+  groupRoute,
+  NO_KEY,
+  Outbox,
+  recordKey,
+  retryFrame,
+  setRecordHash,
+} from "./outbox.ts";
 import { Requests, type Resolve } from "./requests.ts";
 
 /** How often time limits are looked at, in milliseconds. */
@@ -73,9 +81,8 @@ export class Client {
   private readonly context: ClientContext;
   private readonly requests = new Requests<SlowRequest>();
   private readonly held = new Held();
-  private readonly sent: Chunk[] = [];
-  private readonly spare: Chunk[] = [];
-  private chunk: Chunk | undefined;
+  private readonly outbox = new Outbox();
+  private encoding = false;
   private readonly again = new Set<SlowRequest>();
   private againScheduled = false;
   private timer: NodeJS.Timeout | undefined;
@@ -106,11 +113,18 @@ export class Client {
     if (this.inFlight >= REQUESTS_IN_FLIGHT_MAX) {
       return Promise.reject(callError("OVERLOADED", "not applied", this.context.target(route)));
     }
-    const chunk = this.chunk ?? this.openChunk();
+    if (this.encoding) {
+      // A getter of another call's argument made this one; that argument's record is half written.
+      return Promise.resolve().then(() => this.command(route, key, argument, call));
+    }
+    const chunk = this.outbox.current ?? this.openChunk();
+    this.encoding = true;
     try {
       chunk.add(route, key, argument);
     } catch (error) {
       return Promise.reject(error);
+    } finally {
+      this.encoding = false;
     }
     const promise = new Promise<unknown>(capture);
     const resolve = captured;
@@ -185,26 +199,18 @@ export class Client {
   /** Ends every request that is left, and answers later calls with `error`. */
   close(error: RaftKVError): void {
     this.closed ??= error;
-    this.chunk = undefined;
     clearInterval(this.timer);
     const unknown = withOutcome(error, "unknown");
     this.requests.drain((_request, resolve) => resolve(rejected(unknown)));
     for (const state of [...this.requests.slow.values()]) this.fail(state, unknown);
-    this.sent.length = 0;
+    this.outbox.clear();
   }
 
   /** Hands the outbox to the engine now; otherwise that happens at the end of the tick. */
   flush(): void {
     if (this.againScheduled) this.flushAgain();
-    const { chunk } = this;
+    const chunk = this.outbox.take();
     if (chunk === undefined) return;
-    this.chunk = undefined;
-    if (chunk.offsets.length === 0) {
-      this.spare.push(chunk);
-      return;
-    }
-    chunk.sentAt = performance.now();
-    this.sent.push(chunk);
     try {
       this.engine.submit(chunk.writer.bytes, chunk.writer.length, chunk.base);
     } catch (error) {
@@ -214,24 +220,10 @@ export class Client {
   }
 
   private openChunk(): Chunk {
-    this.reclaim();
-    const chunk = this.spare.pop() ?? new Chunk();
-    chunk.reset(this.requests.next, this.requests.acknowledged());
-    this.chunk = chunk;
+    const { requests, outbox } = this;
+    outbox.reclaim(requests.ringTail);
     queueMicrotask(this.flushSoon);
-    return chunk;
-  }
-
-  /** Chunks whose requests are all settled, or slow and so copied, are used again. */
-  private reclaim(): void {
-    const { sent } = this;
-    const tail = this.requests.ringTail;
-    while (sent.length > 0 && (sent[0] as Chunk).last < tail) {
-      const chunk = sent.shift() as Chunk;
-      if (this.spare.length < SPARE_CHUNKS_MAX && chunk.writer.bytes.length <= SPARE_BYTES_MAX) {
-        this.spare.push(chunk);
-      }
-    }
+    return outbox.open(requests.next, requests.acknowledged());
   }
 
   /** A request with options of its own, or behind one that waits; false: it was not sent. */
@@ -246,7 +238,10 @@ export class Client {
         this.fail(state, callError("ABORTED", "not applied", this.context.target(route)));
         return false;
       }
-      state.onAbort = () => this.fail(state, this.error(state, "ABORTED", "unknown"));
+      state.onAbort = () => {
+        const outcome = state.behind ? "not applied" : "unknown";
+        this.fail(state, this.error(state, "ABORTED", outcome));
+      };
       call.signal.addEventListener("abort", state.onAbort, { once: true });
     }
     if (this.waitBehind(state)) {
@@ -270,7 +265,7 @@ export class Client {
 
   /** Takes the last record back out of the open chunk: its number is used up, the chunk ends. */
   private removeLast(chunk: Chunk): void {
-    chunk.writer.length = chunk.offsets.pop() as number;
+    chunk.removeLast();
     this.flush();
   }
 
@@ -278,7 +273,7 @@ export class Client {
   private slow(request: number): SlowRequest | undefined {
     const known = this.requests.slow.get(request);
     if (known !== undefined) return known;
-    const chunk = this.chunkOf(request);
+    const chunk = this.outbox.find(request);
     if (chunk === undefined) return undefined;
     const resolve = this.requests.take(request);
     if (resolve === undefined) return undefined;
@@ -288,10 +283,6 @@ export class Client {
     state.deadline = chunk.sentAt + DEFAULT_CALL.timeout;
     this.requests.slow.set(request, state);
     return state;
-  }
-
-  private chunkOf(request: number): Chunk | undefined {
-    return this.sent.find((chunk) => request >= chunk.first && request <= chunk.last);
   }
 
   private takeSlow(request: number): Resolve | undefined {
@@ -467,12 +458,12 @@ export class Client {
 
   private checkTimeLimits(): void {
     const now = performance.now();
-    for (const chunk of this.sent) {
+    for (const chunk of this.outbox.sent) {
       if (chunk.sentAt + DEFAULT_CALL.timeout > now) break;
       const { first, last } = chunk;
       for (let request = first; request <= last; request++) this.slow(request);
     }
-    this.reclaim();
+    this.outbox.reclaim(this.requests.ringTail);
     for (const state of [...this.requests.slow.values()]) {
       if (state.deadline > now) continue;
       if (state.behind) {
@@ -490,10 +481,6 @@ export class Client {
     }
   }
 }
-
-/** How many chunks are kept for use again, and how large one may have grown to be kept. */
-const SPARE_CHUNKS_MAX = 64;
-const SPARE_BYTES_MAX = 1024 * 1024;
 
 function slowRequest(
   request: number,

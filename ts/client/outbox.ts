@@ -65,6 +65,11 @@ export class Chunk {
     }
   }
 
+  /** Takes the last record back out. */
+  removeLast(): void {
+    this.writer.length = this.offsets.pop() as number;
+  }
+
   /** A copy of the record of a request. */
   record(request: number): Uint8Array {
     const start = this.offsets[request - this.first] as number;
@@ -86,6 +91,65 @@ export class Chunk {
     words[word + RECORD.fingerprint] = 0;
     words[word + RECORD.key] = keyBytes;
     this.offsets.push(start);
+  }
+}
+
+/** How many chunks are kept for use again, and how large one may have grown to be kept, in bytes. */
+const SPARE_CHUNKS_MAX = 64;
+const SPARE_BYTES_MAX = 1024 * 1024;
+
+/** The chunk that is being filled, and those whose requests are not all settled. */
+export class Outbox {
+  /** The chunk that is being filled. */
+  current: Chunk | undefined;
+  /** Chunks that were handed to the engine, oldest first. */
+  readonly sent: Chunk[] = [];
+  private readonly spare: Chunk[] = [];
+
+  /** Starts a chunk for requests from `first` on. */
+  open(first: number, acknowledged: number): Chunk {
+    const chunk = this.spare.pop() ?? new Chunk();
+    chunk.reset(first, acknowledged);
+    this.current = chunk;
+    return chunk;
+  }
+
+  /** Ends the current chunk and counts it as sent; `undefined` when there is nothing in it. */
+  take(): Chunk | undefined {
+    const chunk = this.current;
+    this.current = undefined;
+    if (chunk === undefined) return undefined;
+    if (chunk.offsets.length === 0) {
+      this.spare.push(chunk);
+      return undefined;
+    }
+    chunk.sentAt = performance.now();
+    this.sent.push(chunk);
+    return chunk;
+  }
+
+  /** The chunk that a request was sent in, as long as it is kept. */
+  find(request: number): Chunk | undefined {
+    return this.sent.find((chunk) => request >= chunk.first && request <= chunk.last);
+  }
+
+  /** Takes chunks back for use whose requests are all below `tail`. */
+  reclaim(tail: number): void {
+    const { sent, spare } = this;
+    let settled = 0;
+    for (; settled < sent.length; settled++) {
+      const chunk = sent[settled] as Chunk;
+      if (chunk.last >= tail) break;
+      const keep = spare.length < SPARE_CHUNKS_MAX && chunk.writer.bytes.length <= SPARE_BYTES_MAX;
+      if (keep) spare.push(chunk);
+    }
+    if (settled > 0) sent.splice(0, settled);
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.current = undefined;
+    this.sent.length = 0;
   }
 }
 
