@@ -34,31 +34,10 @@ import {
   setRecordHash,
 } from "./outbox.ts";
 import { Requests, type Resolve } from "./requests.ts";
+import { holdKey, type SlowRequest, slowRequest } from "./slow-request.ts";
 
 /** How often time limits are looked at, in milliseconds. */
 const TIME_LIMIT_CHECK_MS = 50;
-
-/** A request that is sent again, or has options of its own. */
-interface SlowRequest {
-  readonly request: number;
-  readonly record: Uint8Array;
-  /** The route that the caller gave; `route` is where it goes now. */
-  readonly home: number;
-  route: number;
-  readonly resolve: Resolve;
-  readonly call: CallSettings;
-  attempts: number;
-  lockAttempts: number;
-  moves: number;
-  /** An attempt got no answer: the command may have been applied. */
-  unknown: boolean;
-  /** When the present attempt is given up, by `performance.now()`. */
-  deadline: number;
-  waiting: boolean;
-  /** It waits for an earlier request on its key and not by itself. */
-  behind: boolean;
-  onAbort: (() => void) | undefined;
-}
 
 /** What the client asks the rest of the node. */
 export interface ClientContext {
@@ -480,36 +459,6 @@ export class Client {
       this.timer = undefined;
     }
   }
-}
-
-function slowRequest(
-  request: number,
-  record: Uint8Array,
-  route: number,
-  resolve: Resolve,
-  call: CallSettings,
-): SlowRequest {
-  return {
-    request,
-    record,
-    home: route,
-    route,
-    resolve,
-    call,
-    attempts: 0,
-    lockAttempts: 0,
-    moves: 0,
-    unknown: false,
-    deadline: 0,
-    waiting: false,
-    behind: false,
-    onAbort: undefined,
-  };
-}
-
-/** What keeps commands in order: the route that the caller gave, and the key. */
-function holdKey(state: SlowRequest): string {
-  return `${state.home}:${Buffer.from(recordKey(state.record)).toString("latin1")}`;
 }
 
 function rejected(error: RaftKVError): Promise<never> {

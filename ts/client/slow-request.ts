@@ -1,0 +1,57 @@
+/** A request that needs more than a slot in the ring: it is sent again, or has its own options. */
+import type { CallSettings } from "./call.ts";
+import { recordKey } from "./outbox.ts";
+import type { Resolve } from "./requests.ts";
+
+/** See the head of this file. */
+export interface SlowRequest {
+  readonly request: number;
+  readonly record: Uint8Array;
+  /** The route that the caller gave; `route` is where it goes now. */
+  readonly home: number;
+  route: number;
+  readonly resolve: Resolve;
+  readonly call: CallSettings;
+  attempts: number;
+  lockAttempts: number;
+  moves: number;
+  /** An attempt got no answer: the command may have been applied. */
+  unknown: boolean;
+  /** When the present attempt is given up, by `performance.now()`. */
+  deadline: number;
+  waiting: boolean;
+  /** It waits for an earlier request on its key and not by itself. */
+  behind: boolean;
+  onAbort: (() => void) | undefined;
+}
+
+/** A slow request before its first attempt. */
+export function slowRequest(
+  request: number,
+  record: Uint8Array,
+  route: number,
+  resolve: Resolve,
+  call: CallSettings,
+): SlowRequest {
+  return {
+    request,
+    record,
+    home: route,
+    route,
+    resolve,
+    call,
+    attempts: 0,
+    lockAttempts: 0,
+    moves: 0,
+    unknown: false,
+    deadline: 0,
+    waiting: false,
+    behind: false,
+    onAbort: undefined,
+  };
+}
+
+/** What keeps commands in order: the route that the caller gave, and the key. */
+export function holdKey(state: SlowRequest): string {
+  return `${state.home}:${Buffer.from(recordKey(state.record)).toString("latin1")}`;
+}
