@@ -122,7 +122,7 @@ export function resolveNodeOptions(
   options: NodeOptions | undefined,
   environment: Environment = process.env,
 ): NodeSettings {
-  const given: NodeOptions = options ?? {};
+  const given: NodeOptions = options === undefined ? {} : options;
   if (!isRecord(given)) {
     throw new RaftKVError(
       "INVALID_OPTION",

@@ -29,6 +29,7 @@ export class Encoding {
   /** Goes back to the state of a new one. */
   clear(): void {
     this.seen.clear();
+    if (this.dropped === null) return;
     this.dropped = null;
     this.path.length = 0;
   }

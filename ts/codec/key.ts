@@ -113,7 +113,9 @@ function readPart(r: Reader, tag: number, depth: number): Key {
     case TAG.bytes: {
       const length = readLength(r, 1);
       const at = take(r, length);
-      return Uint8Array.prototype.slice.call(r.bytes, at, at + length);
+      const bytes = new Uint8Array(length);
+      bytes.set(r.bytes.subarray(at, at + length));
+      return bytes;
     }
     case TAG.array: {
       if (depth === KEY_NESTING_MAX) throw corrupted("a key is nested too deep", r.at);

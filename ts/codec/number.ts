@@ -44,8 +44,10 @@ export function writeNumber(w: Writer, value: number): void {
 export function writeFloat64(w: Writer, value: number): void {
   w.reserve(8);
   float[0] = Number.isNaN(value) ? Number.NaN : value;
-  w.bytes.set(floatBytes, w.length);
-  w.length += 8;
+  const bytes = w.bytes;
+  let at = w.length;
+  for (let i = 0; i < 8; i++) bytes[at++] = floatBytes[i] as number;
+  w.length = at;
 }
 
 /** Reads eight bytes of a double. */

@@ -5,7 +5,11 @@ import { decode } from "./decoder.ts";
 import { Encoding, encode, type OnDropped, UNCLONABLE } from "./encoder.ts";
 import { corrupted, Reader } from "./reader.ts";
 import { TAG } from "./tags.ts";
+import { writeText } from "./text.ts";
 import { Writer } from "./writer.ts";
+
+// Too short for a failure that would have to be undone.
+const SHORT = 64;
 
 // Null while in use: a getter may call for another encoding within this one.
 let idle: Encoding | null = new Encoding();
@@ -14,6 +18,10 @@ let idle: Encoding | null = new Encoding();
  * Writes a value. When it throws `DATA_CLONE`, which names the part at fault, nothing was written.
  */
 export function writeValue(w: Writer, value: unknown): void {
+  if (typeof value === "string" && value.length < SHORT) {
+    writeText(w, value);
+    return;
+  }
   const start = w.length;
   const encoding = idle ?? new Encoding();
   idle = null;
