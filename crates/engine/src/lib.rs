@@ -1,1 +1,42 @@
-//! raft-kv engine.
+//! Many Raft groups on openraft, for a host that keeps their state.
+//!
+//! Commands come in as frames ([`Engine::submit`]), are collected per group into log entries, and
+//! go back to the host as committed entries through one queue of events ([`Engine::drain`]), in
+//! commit order per group. What the host may answer by itself it reads from lease slots.
+//!
+//! Promises:
+//! - A frame is taken as a whole or not at all. Every command that was taken comes back, in an
+//!   entry or as refused; when it is not known whether it was applied, that is said.
+//! - Entries are given in the order of the log, each once per opening of its group, and only after
+//!   the journal made them durable.
+//! - A lease is given only while this node leads and the host has applied all that came before.
+//! - The first failure of the storage ends all leases and refuses all commands, for good.
+//!
+//! May not: know anything of JavaScript, or of what entries mean. openraft is used in `raft` alone.
+
+mod batching;
+mod engine;
+mod error;
+mod events;
+mod frames;
+mod group;
+mod identity;
+mod leases;
+mod lifecycle;
+mod limits;
+mod options;
+mod proposer;
+mod raft;
+mod routes;
+mod runtime;
+mod statistics;
+mod submission;
+
+pub use engine::{Engine, StoredGroup};
+pub use error::EngineError;
+pub use events::StateMachineHost;
+pub use identity::NodeIdentity;
+pub use leases::LEASE_FOREVER;
+pub use options::{Durability, EngineOptions, Location};
+pub use raft_kv_routing::KeyHash;
+pub use statistics::{EngineStatistics, JournalStatistics};

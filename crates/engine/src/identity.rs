@@ -1,0 +1,121 @@
+//! Who this node is: minted with its directory, kept there, never changed.
+
+use std::sync::mpsc;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use raft_kv_journal::Journal;
+use rand::Rng;
+
+use crate::error::EngineError;
+use crate::limits::IDENTITY_BITS;
+
+const FORMAT_VERSION: u32 = 1;
+
+/// Who this node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeIdentity {
+    /// The cluster: random, minted with the first node's directory.
+    pub cluster: u64,
+    /// The node: random, minted with its directory.
+    pub node: u64,
+    /// How often the directory was opened, this time included.
+    pub incarnation: u32,
+    /// The cluster's name.
+    pub cluster_name: String,
+}
+
+impl NodeIdentity {
+    /// Reads the identity, or mints one, and makes the new incarnation durable.
+    pub(crate) fn open(journal: &Journal, cluster_name: &str) -> Result<Self, EngineError> {
+        let identity = match journal.identity() {
+            Some(stored) => Self::decode(stored)?.next(cluster_name)?,
+            None => Self::mint(cluster_name),
+        };
+        let (sender, receiver) = mpsc::channel();
+        journal.save_identity(
+            identity.encode(),
+            Box::new(move |result| drop(sender.send(result))),
+        );
+        receiver.recv().map_err(|_| EngineError::Closed)??;
+        Ok(identity)
+    }
+
+    fn mint(cluster_name: &str) -> Self {
+        let mut random = rand::rng();
+        let ids = 1..1_u64 << IDENTITY_BITS;
+        Self {
+            cluster: random.random_range(ids.clone()),
+            node: random.random_range(ids),
+            incarnation: 1,
+            cluster_name: cluster_name.into(),
+        }
+    }
+
+    fn next(mut self, cluster_name: &str) -> Result<Self, EngineError> {
+        if self.cluster_name != cluster_name {
+            return Err(EngineError::ClusterMismatch {
+                stored: self.cluster_name,
+                given: cluster_name.into(),
+            });
+        }
+        self.incarnation = self.incarnation.checked_add(1).ok_or_else(|| {
+            EngineError::InvalidArgument("the directory was opened 2^32 times".into())
+        })?;
+        Ok(self)
+    }
+
+    fn encode(&self) -> Bytes {
+        let mut bytes = BytesMut::new();
+        bytes.put_u32_le(FORMAT_VERSION);
+        bytes.put_u64_le(self.cluster);
+        bytes.put_u64_le(self.node);
+        bytes.put_u32_le(self.incarnation);
+        bytes.put_slice(self.cluster_name.as_bytes());
+        bytes.freeze()
+    }
+
+    fn decode(mut bytes: Bytes) -> Result<Self, EngineError> {
+        let damaged = || EngineError::DataCorrupted("the node's identity is damaged".into());
+        if bytes.len() < 24 || bytes.get_u32_le() != FORMAT_VERSION {
+            return Err(damaged());
+        }
+        Ok(Self {
+            cluster: bytes.get_u64_le(),
+            node: bytes.get_u64_le(),
+            incarnation: bytes.get_u32_le(),
+            cluster_name: String::from_utf8(bytes.to_vec()).map_err(|_| damaged())?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_read_back_and_counts_openings() {
+        let first = NodeIdentity::mint("orders");
+        assert!(first.node < 1 << 52 && first.cluster < 1 << 52);
+        let second = NodeIdentity::decode(first.encode())
+            .unwrap()
+            .next("orders")
+            .unwrap();
+        assert_eq!(
+            second,
+            NodeIdentity {
+                incarnation: 2,
+                ..first.clone()
+            }
+        );
+        let error = first.next("others").unwrap_err();
+        assert_eq!(error.code(), "CLUSTER_MISMATCH");
+    }
+
+    #[test]
+    fn refuses_damaged_bytes() {
+        let bytes = NodeIdentity::mint("orders").encode();
+        for length in 0..24 {
+            assert!(NodeIdentity::decode(bytes.slice(..length)).is_err());
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Every limit of the engine, with its unit.
+
+use std::time::Duration;
+
+/// Longest command record, header and padding included.
+pub const RECORD_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// An entry that holds this many bytes takes no further command; a single larger command still
+/// makes an entry of its own.
+pub const ENTRY_BYTES_MAX: usize = 256 * 1024;
+
+/// An entry with this many commands takes no more.
+pub const ENTRY_COMMANDS_MAX: usize = 8 * 1024;
+
+/// Entries of one group that are proposed and not yet applied; further commands gather meanwhile.
+pub const ENTRIES_IN_FLIGHT_MAX: usize = 8;
+
+/// Bytes of commands that were taken and are not yet applied; beyond it frames are refused.
+pub const PENDING_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Commands that were taken and are not yet applied; beyond it frames are refused.
+pub const PENDING_COMMANDS_MAX: usize = 1024 * 1024;
+
+/// Bytes of events that wait for the host before apply is held back, unless the options say more.
+pub const EVENT_QUEUE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Lease slots of the process: one for each open group of all engines.
+pub const LEASE_SLOTS_MAX: usize = 64 * 1024;
+
+/// Bytes of the pieces of one snapshot that may wait to be written before the host is to pause.
+pub const SNAPSHOT_WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Snapshots of one engine that are written at the same time.
+pub const SNAPSHOTS_AT_ONCE_MAX: usize = 8;
+
+/// A group's log may grow by this many bytes before a snapshot is due, unless the options say more.
+pub const SNAPSHOT_LOG_BYTES_MIN: u64 = 8 * 1024 * 1024;
+
+/// A group's log may grow to this many times its last snapshot before the next one is due.
+pub const SNAPSHOT_LOG_MULTIPLE: u64 = 2;
+
+/// Entries kept in the log below a snapshot, for members that are a little behind.
+pub const ENTRIES_KEPT_BELOW_SNAPSHOT: u64 = 64;
+
+/// Ring of each group in which openraft notes how long its stages took.
+pub const LOG_STAGES: u64 = 8;
+
+/// Bytes of entries that one message to another member carries.
+pub const REPLICATION_BYTES_MAX: u64 = 128 * 1024;
+
+/// Bytes that one look into the log reads.
+pub const LOG_READ_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// How long opening a group waits for this node to lead it.
+pub const LEAD_WAIT: Duration = Duration::from_secs(10);
+
+/// How long closing waits for commands that are under way.
+pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// How long closing waits for a group's tasks to end.
+pub const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// Longest cluster name, in bytes.
+pub const CLUSTER_NAME_BYTES_MAX: usize = 255;
+
+/// Bits of a node id and of a cluster id: JavaScript's numbers hold them exactly.
+pub const IDENTITY_BITS: u32 = 52;
+
+/// Request numbers and all other 64-bit numbers of frames are below it.
+pub const NUMBER_END: u64 = 1 << 53;

@@ -1,0 +1,11 @@
+//! All use of openraft: its types, and the adapters that it drives.
+
+pub(crate) mod codec;
+pub(crate) mod log_store;
+pub(crate) mod network;
+pub(crate) mod snapshot;
+pub(crate) mod state_machine;
+pub(crate) mod types;
+
+#[cfg(test)]
+mod suite_tests;
