@@ -32,7 +32,7 @@ pub(crate) struct Book {
 /// Whether the writing thread sleeps and has to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Parked {
-    /// It works, or looks for work before it sleeps.
+    /// It works.
     No,
     /// It sleeps until some time soon.
     Briefly,

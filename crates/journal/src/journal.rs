@@ -1,7 +1,7 @@
 //! The journal as a whole: opening, identity, groups, statistics, closing.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::{JoinHandle, ThreadId};
 
 use bytes::Bytes;
@@ -82,7 +82,6 @@ impl Journal {
             options,
             book: Mutex::new(book),
             wake: Condvar::new(),
-            called: AtomicBool::new(false),
             store: RwLock::new(Some(store)),
             lock: Mutex::new(lock),
             snapshots,
@@ -188,7 +187,6 @@ impl Journal {
 impl Inner {
     fn close(&self) {
         self.shared.book.lock().closing = true;
-        self.shared.called.store(true, Ordering::Release);
         self.shared.wake.notify_all();
         if self.thread_id == std::thread::current().id() {
             // Called by a completion, or the last handle went with one: the thread ends by itself.

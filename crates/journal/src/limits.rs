@@ -34,9 +34,6 @@ pub const COMMITTED_IDLE: Duration = Duration::from_secs(1);
 /// With buffered durability: longest time between two syncs while rounds are written.
 pub const BUFFERED_SYNC_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How long the writing thread looks for work before it sleeps.
-pub const WRITER_SPIN: Duration = Duration::from_micros(20);
-
 /// Dead bytes among the rounds that are tolerated however little is alive.
 pub const CLEAN_DEAD_BYTES_MIN: u64 = 16 * 1024 * 1024;
 

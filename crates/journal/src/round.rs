@@ -61,7 +61,7 @@ pub(crate) struct Rounds {
     moving: usize,
     /// Last round that was acknowledged.
     pub written: u64,
-    /// Rounds below may be removed from the store: a written round says that they are not needed.
+    /// Rounds below may be removed from the store: a durable round says that they are not needed.
     pub removable_below: u64,
 }
 
@@ -190,9 +190,8 @@ impl Rounds {
     }
 
     /// Notes that a round was written, and keeps its buffer for another.
-    pub(crate) fn note_written(&mut self, number: u64, floor: u64, mut buffer: Vec<u8>) {
+    pub(crate) fn note_written(&mut self, number: u64, mut buffer: Vec<u8>) {
         self.written = number;
-        self.removable_below = floor;
         if self.spare.len() < SPARE_BUFFERS_MAX && buffer.capacity() <= SPARE_BUFFER_BYTES_MAX {
             buffer.clear();
             self.spare.push(buffer);

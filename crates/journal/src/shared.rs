@@ -1,7 +1,5 @@
 //! What callers and the writing thread share, and the reading of stored entries.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
 
@@ -23,8 +21,6 @@ pub(crate) struct Shared {
     pub options: JournalOptions,
     pub book: Mutex<Book>,
     pub wake: Condvar,
-    /// Set when there may be work, for a writing thread that has not gone to sleep yet.
-    pub called: AtomicBool,
     /// Gone once the journal is closed.
     pub store: RwLock<Option<Box<dyn RoundStore>>>,
     pub lock: Mutex<Option<DirectoryLock>>,
@@ -49,7 +45,6 @@ impl Shared {
         book.rounds.complete_with(done);
         let parked = std::mem::replace(&mut book.parked, Parked::No);
         drop(book);
-        self.called.store(true, Ordering::Release);
         if parked != Parked::No {
             self.wake.notify_one();
         }

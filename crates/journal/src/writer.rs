@@ -2,7 +2,9 @@
 //!
 //! It takes what waits in all groups as one round, writes it, makes it durable, and calls the
 //! completions. Between rounds it does bounded turns of housekeeping. A single waiting change is
-//! written at once: no timer and no lingering stands before a round.
+//! written at once: no timer and no lingering stands before a round. Nor does the thread spin
+//! before it sleeps: measured on two busy cores, a spin of 5 to 50 microseconds made a round trip
+//! slower by its own length, since it keeps the callers from running.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,12 +15,12 @@ use crate::chunk::{CHUNK_CONTENT_BYTES, chunk_count, encode_chunk};
 use crate::cleaning::{clean_turn, retire_idle};
 use crate::error::JournalError;
 use crate::limits::{
-    BUFFERED_SYNC_INTERVAL, CHUNK_BYTES_MAX, COMMITTED_IDLE, MARK_INTERVAL,
-    REMOVED_CHUNKS_PER_TURN, WRITER_SPIN,
+    BUFFERED_SYNC_INTERVAL, CHUNK_BYTES_MAX, COMMITTED_IDLE, MARK_INTERVAL, REMOVED_CHUNKS_PER_TURN,
 };
 use crate::options::Durability;
 use crate::round::Round;
 use crate::shared::{Shared, run_completions};
+use crate::snapshot::SnapshotName;
 use crate::store::RoundStore;
 
 /// See the module.
@@ -28,6 +30,10 @@ pub(crate) struct Writer {
     written: u64,
     synced: u64,
     marked: u64,
+    /// Floor of the last round that was written.
+    floor: u64,
+    /// Snapshots that do not count any more once the last round is durable.
+    obsolete: Vec<SnapshotName>,
     unsynced_since: Option<Instant>,
     unmarked_since: Option<Instant>,
     last_round_at: Instant,
@@ -43,6 +49,8 @@ impl Writer {
             written,
             synced: written,
             marked: written,
+            floor: 0,
+            obsolete: Vec::new(),
             unsynced_since: None,
             unmarked_since: None,
             last_round_at: Instant::now(),
@@ -123,8 +131,7 @@ impl Writer {
         self.note_round(&round, now, now - begun);
         {
             let mut book = shared.book.lock();
-            book.rounds
-                .note_written(round.number, round.floor, round.bytes);
+            book.rounds.note_written(round.number, round.bytes);
             book.finish_moves(&round.moved);
             book.release_written();
             if book.cached_bytes > shared.options.cached_bytes_max {
@@ -132,8 +139,18 @@ impl Writer {
             }
         }
         run_completions(completions, &Ok(()));
-        for snapshot in round.obsolete {
-            shared.snapshots.delete(snapshot);
+        self.obsolete.append(&mut round.obsolete);
+        self.discard_obsolete();
+    }
+
+    /// Lets go of what nothing needs any more, once a crash cannot bring back the need for it.
+    fn discard_obsolete(&mut self) {
+        if self.synced < self.written {
+            return;
+        }
+        self.shared.book.lock().rounds.removable_below = self.floor;
+        for snapshot in self.obsolete.drain(..) {
+            self.shared.snapshots.delete(snapshot);
         }
     }
 
@@ -147,6 +164,7 @@ impl Writer {
             .last_flush_nanoseconds
             .store(took.as_nanos() as u64, Ordering::Relaxed);
         self.written = round.number;
+        self.floor = round.floor;
         self.last_round_at = now;
         self.unmarked_since.get_or_insert(now);
         if self.synced < self.written {
@@ -192,7 +210,9 @@ impl Writer {
             self.synced = self.written;
             self.unsynced_since = None;
             self.save_mark(store)
-        })
+        })?;
+        self.discard_obsolete();
+        Ok(())
     }
 
     fn save_mark(&mut self, store: &dyn RoundStore) -> Result<(), JournalError> {
@@ -249,7 +269,6 @@ impl Writer {
 
     /// Waits for work. Returns false once the journal is closing and nothing is left to write.
     fn wait(&mut self) -> bool {
-        let mut spun = false;
         let shared = Arc::clone(&self.shared);
         let mut book = shared.book.lock();
         loop {
@@ -263,14 +282,6 @@ impl Writer {
                     book.rounds.seal();
                 }
                 return write_marks;
-            }
-            if !spun {
-                spun = true;
-                shared.called.store(false, Ordering::Release);
-                drop(book);
-                spin_until_called(&shared);
-                book = shared.book.lock();
-                continue;
             }
             let now = Instant::now();
             let due = if self.failed { None } else { self.due() };
@@ -293,13 +304,5 @@ impl Writer {
             }
             book.parked = Parked::No;
         }
-    }
-}
-
-/// Looks for work a little while: being woken from sleep takes longer than a short wait.
-fn spin_until_called(shared: &Shared) {
-    let begun = Instant::now();
-    while !shared.called.load(Ordering::Acquire) && begun.elapsed() < WRITER_SPIN {
-        std::hint::spin_loop();
     }
 }

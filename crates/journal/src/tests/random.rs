@@ -297,7 +297,7 @@ fn run(options: JournalOptions, disk: Option<SimulatedDisk>, operations: &[Opera
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 80, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn nothing_acknowledged_is_lost_on_a_simulated_disk(operations in vec(operation(), 1..80)) {
