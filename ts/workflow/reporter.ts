@@ -2,9 +2,9 @@
  * Reports the statistics of the shards that this node leads to the directory: every interval, and
  * at once when a shard has crossed a threshold of its policy.
  *
- * Shards whose figures the directory has already are left out, so that idle shards cost nothing; now
- * and then all are sent, in case the directory has let go of some. Loads are per interval, whenever
- * a report is made.
+ * Shards whose figures the directory has already are left out, so that idle shards cost nothing;
+ * now and then all are sent, in case the directory has let go of some. Loads are per interval,
+ * whenever a report is made.
  */
 import type { ReportedShard } from "../directory/commands.ts";
 import { FULL_REPORT_INTERVALS, REPORT_PAUSE_MS, SHARDS_PER_REPORT } from "../limits.ts";
