@@ -210,3 +210,21 @@ impl Rounds {
         completions
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_does_not_give_up_what_only_later_rounds_make_needless() {
+        let mut rounds = Rounds::new(0, 1, Ledger::new(1), CommittedMarks::default());
+        let place = rounds.push(RecordKind::Entry, 1, 0, &[b"entry"]);
+        rounds.seal();
+        rounds.push(RecordKind::Vote, 1, 0, &[b"vote"]);
+        rounds.seal();
+        rounds.push(RecordKind::Purge, 1, 0, &[b"log id"]);
+        rounds.ledger.release(place);
+        let floors = std::iter::from_fn(|| rounds.take()).map(|round| (round.number, round.floor));
+        assert_eq!(floors.collect::<Vec<_>>(), [(1, 1), (2, 1), (3, 2)]);
+    }
+}

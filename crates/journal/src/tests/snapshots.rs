@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::{durable, in_folder};
-use crate::{GroupLog, Journal, JournalError};
+use super::{durable, in_folder, on};
+use crate::{Durability, GroupLog, Journal, JournalError, SimulatedDisk};
 
 fn write(log: &GroupLog, pieces: &[&[u8]], meta: &'static str) -> Result<(), JournalError> {
     let mut writer = log.begin_snapshot()?;
@@ -120,4 +120,21 @@ fn a_cut_longer_or_missing_snapshot_is_found_at_opening() {
     assert!(is_damaged(Journal::open(in_folder(&folder))));
     std::fs::remove_file(&path).unwrap();
     assert!(is_damaged(Journal::open(in_folder(&folder))));
+}
+
+#[test]
+fn an_older_snapshot_stays_until_a_crash_cannot_bring_it_back() {
+    let disk = SimulatedDisk::new();
+    let mut options = on(&disk);
+    options.durability = Durability::Buffered;
+    let journal = Journal::open(options.clone()).unwrap();
+    write(&journal.group(1), &[b"old"], "old").unwrap();
+    journal.close().unwrap();
+    let journal = Journal::open(options.clone()).unwrap();
+    write(&journal.group(1), &[b"new"], "new").unwrap();
+    disk.crash(0, 0);
+    drop(journal);
+    let journal = Journal::open(options).unwrap();
+    let log = journal.group(1);
+    assert_eq!(read(&log).unwrap(), [log.state().snapshot.unwrap().meta]);
 }
