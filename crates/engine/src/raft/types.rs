@@ -55,6 +55,7 @@ pub(crate) type SnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<Type
 
 /// The commands of one entry, in their stored form: behind room for the header that
 /// [`codec`](crate::raft::codec) writes once the entry's place in the log is known.
+#[derive(PartialEq, Eq)]
 pub struct Commands(pub(crate) Bytes);
 
 impl Commands {
