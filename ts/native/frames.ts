@@ -49,6 +49,7 @@ export const EVENT_TYPE = {
   commandsRefused: 8,
   storageFailed: 9,
   logLine: 10,
+  snapshotMayContinue: 11,
 } as const;
 
 /** A lease slot's value for "no time limit". */

@@ -86,7 +86,7 @@ impl<'a> Records<'a> {
             return Err("the frame ends within a record's header");
         }
         let length = word(rest, 0) as usize;
-        if length < RECORD_HEADER_BYTES || length % 4 != 0 {
+        if length < RECORD_HEADER_BYTES || !length.is_multiple_of(4) {
             return Err("a record's length is a multiple of 4, header included");
         }
         if length > RECORD_BYTES_MAX {
@@ -180,7 +180,7 @@ impl<'a> EventWriter<'a> {
 
     /// Pads the event and writes its length.
     pub(crate) fn end(self) {
-        while (self.into.len() - self.start) % 4 != 0 {
+        while !(self.into.len() - self.start).is_multiple_of(4) {
             self.into.push(0);
         }
         let length = (self.into.len() - self.start) as u32;

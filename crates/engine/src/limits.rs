@@ -40,7 +40,7 @@ pub const SNAPSHOT_LOG_BYTES_MIN: u64 = 8 * 1024 * 1024;
 pub const SNAPSHOT_LOG_MULTIPLE: u64 = 2;
 
 /// Entries kept in the log below a snapshot, for members that are a little behind.
-pub const ENTRIES_KEPT_BELOW_SNAPSHOT: u64 = 64;
+pub const ENTRIES_KEPT_BELOW_SNAPSHOT: u64 = 16;
 
 /// Ring of each group in which openraft notes how long its stages took.
 pub const LOG_STAGES: u64 = 8;

@@ -115,8 +115,8 @@ async fn a_snapshot_takes_the_place_of_the_log() {
     };
     let node = Node::open(options.clone());
     node.engine.create_group(7, Bytes::new()).await.unwrap();
-    for round in 0..20 {
-        fill(&node, 7, round * 100, 10, 100).await;
+    for frame in 0..200 {
+        fill(&node, 7, frame * 10, 1, 100).await;
     }
     while node.engine.statistics().snapshots < 2 {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;

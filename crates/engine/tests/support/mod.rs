@@ -2,6 +2,7 @@
 //! snapshots with that list, and takes snapshots back.
 
 #![allow(dead_code, reason = "each test file uses its part of the support")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this is part of tests")]
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
