@@ -86,12 +86,11 @@ export class RangeTransfer {
     const certificate = await this.giveUpRange();
     if (certificate === null) return;
     if (this.watermark === null) this.watermark = await this.changesSince();
-    await this.installRest();
-    if (!(await this.open(certificate))) {
+    const opened = (await this.installRestAndOpen(certificate)) || (await this.open(certificate));
+    if (!opened) {
       // The buffer lacks what was copied before; the sender still has all of it, frozen.
       await this.copyChunks();
-      await this.installRest();
-      if (!(await this.open(certificate))) {
+      if (!(await this.installRestAndOpen(certificate)) && !(await this.open(certificate))) {
         throw new Error(`transfer ${this.transfer} can't open what was handed over`);
       }
     }
@@ -191,13 +190,28 @@ export class RangeTransfer {
     }
   }
 
-  private async installRest(): Promise<void> {
-    while ((await this.installChanges()).left > 0);
+  /**
+   * Sends the last changes and the opening at once, so that both can share one log entry: keys
+   * wait. Should they arrive the other way round the opening is refused, and can be repeated.
+   */
+  private async installRestAndOpen(certificate: Certificate): Promise<boolean> {
+    for (;;) {
+      const changes = await this.readChanges();
+      const installed = changes.count > 0 ? this.install(changes.entries) : Promise.resolve();
+      const isLast = changes.left === 0;
+      const [opened] = await Promise.all([isLast && this.open(certificate), installed]);
+      this.watermark = changes.watermark;
+      if (isLast) return opened;
+    }
+  }
+
+  private readChanges(): Promise<ChangesReply> {
+    const read = shardRead.changes(this.transfer, this.watermark ?? 0, TRANSFER_CHUNK_BYTES);
+    return this.read<ChangesReply>(this.sender, read, "changes");
   }
 
   private async installChanges(): Promise<ChangesReply> {
-    const read = shardRead.changes(this.transfer, this.watermark ?? 0, TRANSFER_CHUNK_BYTES);
-    const changes = await this.read<ChangesReply>(this.sender, read, "changes");
+    const changes = await this.readChanges();
     if (changes.count > 0) await this.install(changes.entries);
     this.watermark = changes.watermark;
     return changes;
