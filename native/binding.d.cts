@@ -1,4 +1,4 @@
-// Generated from crates/addon/src (e5b5c55c2c5e678c) by `npm run build`. Private.
+// Generated from crates/addon/src (7919d3075312e496) by `npm run build`. Private.
 
 /**
  * Which binding artifact the generated loader actually loaded: `'native'` for
@@ -15,8 +15,13 @@ export declare class NativeEngine {
    * and after `hold`, the rest is pulled: call `drain` until it returns null.
    */
   static open(options: NativeOptions, onEvents: (events: Buffer | null, more: boolean) => void): Promise<NativeEngine>
-  /** Closes the engine and resolves to the events that were still queued. Idempotent. */
-  close(): Promise<Buffer | null>
+  /** Closes the engine; what is queued can still be drained. Idempotent. */
+  close(): Promise<void>
+  /**
+   * Lets go of the closed engine and of `onEvents`, and returns the events that were still
+   * queued. Only then can a closed engine's memory be freed.
+   */
+  release(): Buffer | null
   /** Holds the process alive while the engine is open; so it is after `open`. */
   ref(): void
   /** Lets the process end although the engine is open. */
@@ -52,13 +57,15 @@ export declare class NativeEngine {
   findGroup(keyspace: number, hash: number): number | null
   /** Answers the event "leader ready". */
   hostReady(group: number, term: number): void
-  /** Writes the next piece of a snapshot; false when the snapshot is not wanted any more. */
+  /** Takes the next piece of a snapshot; false asks to let the disk catch up. */
   snapshotPiece(group: number, number: number, piece: Uint8Array): boolean
   /** Completes a snapshot. */
   finishSnapshot(group: number, number: number): void
   /** Gives a snapshot up. */
   failSnapshot(group: number, number: number, reason: string): void
-  /** The lease slots: Int32, to be read with `Atomics.load`. Call it once and keep the result. */
+  /** Counters since the engine was opened. */
+  statistics(): NativeStatistics
+  /** The lease slots: Int32, to be read with `Atomics.load`. One buffer serves the process. */
   leases(): ArrayBuffer
 }
 
@@ -90,6 +97,38 @@ export interface NativeOptions {
   eventQueueBytesMax: number
   /** Most bytes of events that one call of `onEvents` is given, but always one whole event. */
   eventBatchBytesMax: number
+}
+
+/** What an engine did since it was opened, and how much is under way. */
+export interface NativeStatistics {
+  /** Groups that are open. */
+  groups: number
+  /** Commands taken. */
+  commands: number
+  /** Entries proposed. */
+  entriesProposed: number
+  /** Entries with commands given to the host. */
+  entriesApplied: number
+  /** Commands refused after they were taken. */
+  commandsRefused: number
+  /** Snapshots written. */
+  snapshots: number
+  /** Commands that were taken and are not yet applied. */
+  pendingCommands: number
+  /** Their bytes. */
+  pendingBytes: number
+  /** Bytes of events that wait for the host. */
+  eventBytes: number
+  /** Rounds that the journal wrote. */
+  journalRounds: number
+  /** Times that the disk was asked to make rounds durable. */
+  journalFlushes: number
+  /** Bytes that the journal takes on disk. */
+  journalDiskBytes: number
+  /** Nanoseconds that the last round took to be written and made durable. */
+  journalLastFlushNanoseconds: number
+  /** Bytes of entries that the journal keeps in memory. */
+  journalCachedBytes: number
 }
 
 /** A group that the journal holds. */

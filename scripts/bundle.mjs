@@ -10,40 +10,50 @@ import { ROOT, ScriptError, tool } from "./steps.mjs";
 
 const DIST = join(ROOT, "dist");
 const TYPES = join(DIST, "types");
-/** Programs that are bundled where their source exists: by name of the output. */
-const PROGRAMS = { cli: "ts/cli/main.ts", demo: "ts/demo/main.ts" };
+/** Programs, bundled as ES modules where their source exists. */
+const PROGRAMS = { "dist/cli.mjs": "ts/cli/main.ts", "dist/demo.mjs": "ts/demo/main.ts" };
 /** `import.meta.url` does not exist in CommonJS. */
 const MODULE_URL = 'const moduleUrl = require("node:url").pathToFileURL(__filename).href;';
+/** @type {import("esbuild").BuildOptions} */
+const COMMON = {
+  bundle: true,
+  platform: "node",
+  target: "node20",
+  packages: "external",
+  sourcemap: true,
+  logLevel: "warning",
+};
 
 /** Writes dist/ anew. */
 export async function bundle() {
   rmSync(DIST, { recursive: true, force: true });
-  await bundleFile("ts/index.ts", "index", "");
+  await build({
+    ...COMMON,
+    entryPoints: [join(ROOT, "ts/index.ts")],
+    outfile: join(DIST, "index.cjs"),
+    format: "cjs",
+    define: { "import.meta.url": "moduleUrl" },
+    banner: { js: MODULE_URL },
+  });
   writeReexports();
-  for (const [name, source] of Object.entries(PROGRAMS)) {
-    if (existsSync(join(ROOT, source))) await bundleFile(source, name, "#!/usr/bin/env node\n");
+  for (const [output, source] of Object.entries(PROGRAMS)) {
+    if (existsSync(join(ROOT, source))) await bundleProgram(source, output);
   }
   await writeDeclarations();
 }
 
 /**
+ * Bundles one program as an ES module.
  * @param {string} source
- * @param {string} name
- * @param {string} firstLine
+ * @param {string} output
  */
-async function bundleFile(source, name, firstLine) {
+export async function bundleProgram(source, output) {
   await build({
+    ...COMMON,
     entryPoints: [join(ROOT, source)],
-    outfile: join(DIST, `${name}.cjs`),
-    bundle: true,
-    platform: "node",
-    format: "cjs",
-    target: "node20",
-    packages: "external",
-    sourcemap: true,
-    define: { "import.meta.url": "moduleUrl" },
-    banner: { js: `${firstLine}${MODULE_URL}` },
-    logLevel: "warning",
+    outfile: join(ROOT, output),
+    format: "esm",
+    banner: { js: "#!/usr/bin/env node" },
   });
 }
 

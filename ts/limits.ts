@@ -34,6 +34,8 @@ export const MOVES_MAX = 8;
 export const DRAIN_BYTES_MAX = 1024 * 1024;
 /** Bytes of events that wait for the host before the engine holds groups back. */
 export const EVENT_QUEUE_BYTES_MAX = 32 * 1024 * 1024;
+/** Milliseconds that closing waits for the host to handle the last events. */
+export const CLOSE_PULL_MS_MAX = 10_000;
 /** Milliseconds of the event loop that applying entries takes at a time. */
 export const DRAIN_SLICE_MS_MAX = 4;
 /** Milliseconds of the event loop that writing a snapshot takes at a time. */

@@ -3,7 +3,7 @@
  * are `RaftKVError`s and that closing delivers the last events; it changes nothing else.
  */
 import { ERROR_CODES, type ErrorCode, RaftKVError } from "../errors.ts";
-import { DRAIN_BYTES_MAX, EVENT_QUEUE_BYTES_MAX } from "../limits.ts";
+import { CLOSE_PULL_MS_MAX, DRAIN_BYTES_MAX, EVENT_QUEUE_BYTES_MAX } from "../limits.ts";
 import { type Binding, loadBinding } from "./binding.ts";
 
 /** How to open an engine; defaults are the business of the API. */
@@ -46,6 +46,9 @@ export interface StoredGroup {
   /** The bytes that the group was created with. */
   readonly descriptor: Uint8Array;
 }
+
+/** What an engine did since it was opened, and how much is under way. */
+export type EngineStatistics = Readonly<Binding.NativeStatistics>;
 
 /** Where a key belongs; see ARCHITECTURE.md, words 3 and 4 of a command record. */
 export interface KeyHash {
@@ -93,6 +96,8 @@ export interface NativeEngine {
   finishSnapshot(group: number, number: number): void;
   failSnapshot(group: number, number: number, reason: string): void;
 
+  statistics(): EngineStatistics;
+
   /**
    * The lease slots of all engines of the process: Int32, to be read with `Atomics.load` and never
    * written. The memory is shared with the engine, so the buffer must not be transferred.
@@ -117,7 +122,11 @@ export async function openEngine(
   options: EngineOptions,
   onEvents: OnEvents,
 ): Promise<NativeEngine> {
+  if (typeof onEvents !== "function") {
+    throw new RaftKVError("INVALID_ARGUMENT", "onEvents must be a function");
+  }
   const { NativeEngine: Native } = loadBinding();
+  const taker: Taker = { onEvents, pulling: false };
   const { dataDir, durability, clusterName, heartbeatInterval, electionTimeout } = options;
   const native = await typedAsync(() =>
     Native.open(
@@ -128,21 +137,28 @@ export async function openEngine(
         ...{ eventQueueBytesMax: EVENT_QUEUE_BYTES_MAX, eventBatchBytesMax: DRAIN_BYTES_MAX },
       },
       (events, more) => {
+        taker.pulling ||= more;
         if (events !== null) onEvents(events, more);
       },
     ),
   );
-  return new OpenEngine(native, onEvents);
+  return new OpenEngine(native, taker);
+}
+
+/** Who takes events, and whether it is pulling. */
+interface Taker {
+  readonly onEvents: OnEvents;
+  pulling: boolean;
 }
 
 class OpenEngine implements NativeEngine {
   readonly #native: Binding.NativeEngine;
-  readonly #onEvents: OnEvents;
+  readonly #taker: Taker;
   #closing: Promise<void> | undefined;
 
-  constructor(native: Binding.NativeEngine, onEvents: OnEvents) {
+  constructor(native: Binding.NativeEngine, taker: Taker) {
     this.#native = native;
-    this.#onEvents = onEvents;
+    this.#taker = taker;
   }
 
   identity(): Identity {
@@ -179,7 +195,9 @@ class OpenEngine implements NativeEngine {
 
   drain(maxBytes: number): Buffer | null {
     try {
-      return this.#native.drain(maxBytes);
+      const events = this.#native.drain(maxBytes);
+      this.#taker.pulling = events !== null;
+      return events;
     } catch (error) {
       throw typedError(error);
     }
@@ -187,6 +205,7 @@ class OpenEngine implements NativeEngine {
 
   hold(): void {
     this.#native.hold();
+    this.#taker.pulling = true;
   }
 
   setRoutes(keyspace: number, name: string, starts: Uint32Array, groups: Uint32Array): void {
@@ -227,6 +246,10 @@ class OpenEngine implements NativeEngine {
     typed(() => this.#native.failSnapshot(group, number, reason));
   }
 
+  statistics(): EngineStatistics {
+    return typed(() => this.#native.statistics());
+  }
+
   leases(): ArrayBuffer {
     leaseSlots ??= typed(() => this.#native.leases());
     return leaseSlots;
@@ -246,8 +269,22 @@ class OpenEngine implements NativeEngine {
   }
 
   async #close(): Promise<void> {
-    const rest = await typedAsync(() => this.#native.close());
-    if (rest !== null) this.#onEvents(rest, false);
+    try {
+      await typedAsync(() => this.#native.close());
+    } finally {
+      await this.#pulled();
+      const rest = this.#native.release();
+      if (rest !== null) this.#taker.onEvents(rest, false);
+      await this.#pulled();
+    }
+  }
+
+  /** Waits, within limits, until the taker has handled what it was given. */
+  async #pulled(): Promise<void> {
+    const end = performance.now() + CLOSE_PULL_MS_MAX;
+    while (this.#taker.pulling && performance.now() < end) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 }
 
@@ -280,5 +317,6 @@ function typedError(error: unknown): RaftKVError {
 
 function publicCode(code: string): ErrorCode {
   if (KNOWN.has(code)) return code as ErrorCode;
+  if (code === "NO_SUCH_GROUP" || code === "NO_SUCH_SNAPSHOT") return "NOT_FOUND";
   return WRONG_KIND.test(code) ? "INVALID_ARGUMENT" : "INTERNAL";
 }

@@ -218,6 +218,11 @@ impl Engine {
         self.run(lifecycle::remove(self.0.clone(), group)).await
     }
 
+    /// Runs work on the engine's runtime, for a host that has none of its own.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.runtime.spawn(work);
+    }
+
     /// Runs to the end even if the caller no longer waits.
     async fn run<T: Send + 'static>(
         &self,

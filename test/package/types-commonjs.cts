@@ -1,0 +1,13 @@
+// The types from a CommonJS module.
+import raftKV = require("raft-kv");
+
+export async function main(): Promise<void> {
+  const node = raftKV.createNode({ dataDir: ":memory:" });
+  await node.fleet.activate("zone");
+  try {
+    await node.kv.listKeyspaces();
+  } catch (error) {
+    if (error instanceof raftKV.RaftKVError) console.log(error.code, error.action);
+  }
+  await node.close();
+}
