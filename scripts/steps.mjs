@@ -28,9 +28,9 @@ export class ScriptError extends Error {}
  * @returns {Promise<string>}
  */
 export async function run(command, args, options = {}) {
-  const { output, code } = await attempt(command, args, options);
+  const { output, errors, code } = await attempt(command, args, options);
   if (code === 0) return output;
-  if (options.quiet) process.stdout.write(output);
+  process.stdout.write(options.quiet ? output + errors : errors);
   throw new ScriptError(`${command} ${args.join(" ")} ended with code ${code}`);
 }
 
@@ -39,7 +39,7 @@ export async function run(command, args, options = {}) {
  * @param {string} command
  * @param {readonly string[]} args
  * @param {RunOptions} [options]
- * @returns {Promise<{ output: string, code: number }>}
+ * @returns {Promise<{ output: string, errors: string, code: number }>}
  */
 export function attempt(command, args, options = {}) {
   const piped = options.capture || options.quiet;
@@ -50,15 +50,16 @@ export function attempt(command, args, options = {}) {
       stdio: ["ignore", piped ? "pipe" : "inherit", options.quiet ? "pipe" : "inherit"],
     });
     let output = "";
+    let errors = "";
     child.stdout?.setEncoding("utf8").on("data", (text) => {
       output += text;
       if (!options.quiet) process.stdout.write(text);
     });
     child.stderr?.setEncoding("utf8").on("data", (text) => {
-      output += text;
+      errors += text;
     });
-    child.on("error", (error) => resolve({ output: error.message, code: 127 }));
-    child.on("close", (code, signal) => resolve({ output, code: code ?? (signal ? 128 : 1) }));
+    child.on("error", ({ message }) => resolve({ output, errors: message, code: 127 }));
+    child.on("close", (code) => resolve({ output, errors, code: code ?? 128 }));
   });
 }
 

@@ -21,9 +21,10 @@ export async function testPackage() {
   const count = { passed: 0, failed: 0 };
   /** @param {string} name @param {string} command @param {readonly string[]} args */
   const check = async (name, command, args) => {
-    const { output, code } = await attempt(command, args, { cwd: project, env, quiet: true });
+    const options = { cwd: project, env, quiet: true };
+    const { output, errors, code } = await attempt(command, args, options);
     console.log(`${code === 0 ? "ok    " : "FAILED"} ${name}`);
-    if (code !== 0) console.log(output);
+    if (code !== 0) console.log(output + errors);
     count[code === 0 ? "passed" : "failed"] += 1;
   };
   try {

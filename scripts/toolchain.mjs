@@ -19,11 +19,11 @@ export async function requireRust() {
   const wanted = /^rust-version = "([\d.]+)"/m.exec(readFileSync(join(ROOT, "Cargo.toml"), "utf8"));
   if (wanted?.[1] === undefined) throw new ScriptError("Cargo.toml names no rust-version");
   for (const command of ["cargo", "rustc"]) {
-    const { output, code } = await attempt(command, ["--version"], { quiet: true });
+    const { output, errors, code } = await attempt(command, ["--version"], { quiet: true });
     if (code !== 0) {
       throw new ScriptError(
         `raft-kv's engine is written in Rust and is compiled here, but \`${command}\` does not run:\n` +
-          `  ${output.trim()}\n\n${INSTALL_RUST}`,
+          `  ${errors.trim()}\n\n${INSTALL_RUST}`,
       );
     }
     if (command === "rustc") {

@@ -48,7 +48,33 @@ export interface StoredGroup {
 }
 
 /** What an engine did since it was opened, and how much is under way. */
-export type EngineStatistics = Readonly<Binding.NativeStatistics>;
+export interface EngineStatistics {
+  /** Groups that are open. */
+  readonly groups: number;
+  /** Commands taken. */
+  readonly commands: number;
+  readonly entriesProposed: number;
+  /** Entries with commands given to the host. */
+  readonly entriesApplied: number;
+  /** Commands refused after they were taken. */
+  readonly commandsRefused: number;
+  /** Snapshots written. */
+  readonly snapshots: number;
+  /** Commands that were taken and are not yet applied. */
+  readonly pendingCommands: number;
+  readonly pendingBytes: number;
+  /** Bytes of events that wait for the host. */
+  readonly eventBytes: number;
+  /** Rounds that the journal wrote. */
+  readonly journalRounds: number;
+  /** Times that the disk was asked to make rounds durable. */
+  readonly journalFlushes: number;
+  readonly journalDiskBytes: number;
+  /** How long the last round took to be written and made durable. */
+  readonly journalLastFlushNanoseconds: number;
+  /** Bytes of entries that the journal keeps in memory. */
+  readonly journalCachedBytes: number;
+}
 
 /** Where a key belongs; see ARCHITECTURE.md, words 3 and 4 of a command record. */
 export interface KeyHash {
