@@ -63,7 +63,7 @@ export const PARKED_TIME_MS_MAX = 2_000;
 /** Removed keys that the sender of a range keeps in mind; one more ends the transfer. */
 export const TOMBSTONES_MAX = 100_000;
 /** Dropped entries that a shard clears out of the key index with each command. */
-export const GARBAGE_PER_COMMAND = 32;
+export const GARBAGE_PER_COMMAND = 16;
 
 // Names and options
 

@@ -3,12 +3,11 @@
  * repetitions of the transfer's commands, and giving up; checks the invariants after each step.
  *
  * Every branch goes on with replicas that were restored from snapshots, so a crash at every point is
- * part of each run; at the end of a run the logs are replayed from the start and from every
+ * part of each run; at the end of a run the logs are replayed from every
  * snapshot on the way. Runs that reach a state that was seen before end there.
  */
-import { decodeValue, Reader } from "../../ts/codec/index.ts";
+import { decodeValue } from "../../ts/codec/index.ts";
 import { EncodedResult, PARKED, Refusal, type Result } from "../../ts/machine/machine.ts";
-import { type EntryImage, readEntry } from "../../ts/shard/entry-bytes.ts";
 import type { ValuePerKey } from "../../ts/shard/module.ts";
 import type { ShardObserver } from "../../ts/shard/observer.ts";
 import {
@@ -22,11 +21,12 @@ import {
 } from "../../ts/shard/requests.ts";
 import type { HashRange } from "../../ts/shard/status.ts";
 import { type Answered, END, Group } from "./harness.ts";
+import { checkAlways, checkEnd, checkOpened, entriesOf } from "./invariants.ts";
 
 export interface Operation {
   readonly key: string;
   readonly hash: number;
-  readonly kind: "append" | "unset" | "both";
+  readonly kind: "append" | "unset";
   /** Where the first attempt goes: 0 the sender, 1 the receiver. */
   readonly first: 0 | 1;
 }
@@ -66,7 +66,7 @@ type OperationState =
   | { readonly type: "done"; readonly result: string }
   | { readonly type: "givenUp" };
 
-interface World {
+export interface World {
   groups: [Group, Group];
   /** Position in the workflow. */
   step: string;
@@ -89,7 +89,8 @@ export interface Exploration {
   readonly runs: number;
 }
 
-const TRANSFER = 5;
+/** The number of the transfer that is explored. */
+export const TRANSFER = 5;
 
 export function explore(scenario: Scenario): Exploration {
   const seen = new Set<string>();
@@ -174,7 +175,9 @@ function cloneWorld(world: World): World {
   const snapshots = [...world.snapshots];
   for (const at of [0, 1] as const) {
     const group = world.groups[at];
-    snapshots.push({ at, length: group.log.length, make: () => group.clone() });
+    const { length } = group.log;
+    if (snapshots.some((snapshot) => snapshot.at === at && snapshot.length === length)) continue;
+    snapshots.push({ at, length, make: () => group.clone() });
   }
   return {
     ...world,
@@ -371,24 +374,20 @@ function operationActions(scenario: Scenario, world: World, number: number): Act
   if (holds) return [];
   const actions: Action[] = [];
   const isParked = state.type === "inFlight";
-  if (!isParked || world.budget.lost > 0) {
+  const attempt = (target: 0 | 1, isLost: boolean): void => {
     actions.push({
-      name: `send ${number} to ${state.target}`,
+      name: `send ${number} to ${target}${isLost ? ", answer lost" : ""}`,
       run: (next) => {
-        if (isParked) next.budget = { ...next.budget, lost: next.budget.lost - 1 };
-        send(scenario, next, number, false);
+        const cost = (isParked ? 1 : 0) + (isLost ? 1 : 0);
+        next.budget = { ...next.budget, lost: next.budget.lost - cost };
+        send(scenario, next, number, target, isLost);
       },
     });
-  }
-  if (!isParked && world.budget.lost > 0) {
-    actions.push({
-      name: `send ${number} to ${state.target}, answer lost`,
-      run: (next) => {
-        next.budget = { ...next.budget, lost: next.budget.lost - 1 };
-        send(scenario, next, number, true);
-      },
-    });
-  }
+  };
+  if (!isParked || world.budget.lost > 0) attempt(state.target, false);
+  if (!isParked && world.budget.lost > 0) attempt(state.target, true);
+  // A retry may follow other routes than the first attempt.
+  if (state.type === "idle" && state.attempts > 0) attempt(state.target === 0 ? 1 : 0, false);
   if (state.attempts > 0 && world.budget.givenUp > 0) {
     actions.push({
       name: `give up ${number}`,
@@ -414,10 +413,15 @@ function acknowledge(world: World): void {
   world.groups[0].sessions.begin(7, 1, batch, acknowledged, 0);
 }
 
-function send(scenario: Scenario, world: World, number: number, isLost: boolean): void {
+function send(
+  scenario: Scenario,
+  world: World,
+  number: number,
+  target: 0 | 1,
+  isLost: boolean,
+): void {
   const { key, hash, kind } = scenario.operations[number] as Operation;
   const state = world.operations[number] as Extract<OperationState, { target: 0 | 1 }>;
-  const target = state.target;
   const status = (world.groups[target].read(shardRead.status()) as StatusReply).status.type;
   const answered = world.groups[target].commit({
     node: 7,
@@ -438,7 +442,6 @@ function send(scenario: Scenario, world: World, number: number, isLost: boolean)
     world.operations[number] = { type: "inFlight", target, attempts };
     collect(world);
   } else if (isLost) {
-    // The caller sends again to where it was, or, if routes have changed, to the other shard.
     world.operations[number] = { type: "idle", target, attempts };
   } else {
     world.operations[number] = answer(answered, target);
@@ -478,98 +481,4 @@ function text(answered: Answered): string {
   if (answered instanceof EncodedResult) return JSON.stringify(decodeValue(answered.bytes));
   if (answered instanceof Refusal) return `${answered.code}`;
   return String(answered as Exclude<Result, object>);
-}
-
-function entriesOf(group: Group): EntryImage[] {
-  const read = shardRead.chunk(TRANSFER, 0, 1_000_000);
-  const reply = group.read(read);
-  if (reply instanceof Refusal) throw new Error(reply.message);
-  const { entries } = reply as ChunkReply;
-  const reader = new Reader(entries);
-  const found: EntryImage[] = [];
-  while (reader.at < entries.length) found.push(readEntry(reader));
-  return found;
-}
-
-function checkOpened({ range }: Scenario, world: World, frozen: EntryImage[]): void {
-  const receiver = world.groups[1];
-  for (const { key, value, hash } of frozen) {
-    const found = receiver.get(key as string);
-    if (JSON.stringify(found) !== JSON.stringify(value)) {
-      throw new Error(`${String(key)} (${hash}) is ${JSON.stringify(found)} after the opening`);
-    }
-  }
-  const page = receiver.read(shardRead.keys(range.start, 1_000));
-  const keys = (page as { keys: unknown[] }).keys;
-  if (keys.length !== frozen.length) throw new Error(`the receiver opened with ${keys.join()}`);
-}
-
-function checkAlways(scenario: Scenario, world: World): void {
-  const [sender, receiver] = world.groups.map(
-    (group) => group.read(shardRead.status()) as StatusReply,
-  ) as [StatusReply, StatusReply];
-  const ranges: HashRange[] = [];
-  if (sender.start < sender.end) ranges.push(sender);
-  if (receiver.start < receiver.end) ranges.push(receiver);
-  const between = sender.status.type === "handedOver" && !ownsRange(receiver, scenario.range);
-  if (between) ranges.push(sender.status as HashRange);
-  ranges.sort((a, b) => a.start - b.start);
-  let covered = 0;
-  for (const { start: from, end } of ranges) {
-    if (from !== covered) throw new Error(`ranges do not tile: ${JSON.stringify(ranges)}`);
-    covered = end;
-  }
-  if (covered !== END) throw new Error(`ranges end at ${covered}`);
-  if (sender.parked > 0) throw new Error("the sender parks");
-  if (receiver.parked > scenario.operations.length) throw new Error("parked more than was sent");
-  const counts = new Map<number, number>();
-  for (const { id } of world.effects) counts.set(id, (counts.get(id) ?? 0) + 1);
-  for (const [id, count] of counts) {
-    if (count > 1) throw new Error(`request ${id} took effect ${count} times`);
-  }
-  world.operations.forEach((state, number) => {
-    if (state.type === "done" && counts.get(number + 1) !== 1) {
-      throw new Error(`request ${number + 1} was acknowledged without effect`);
-    }
-  });
-}
-
-function ownsRange({ start: from, end }: HashRange, range: HashRange): boolean {
-  return from <= range.start && end >= range.end;
-}
-
-function checkEnd(scenario: Scenario, world: World): void {
-  const expected = new Map<string, string[]>();
-  for (const { id, key, kind } of world.effects) {
-    if (kind === "unset") expected.delete(key);
-    else expected.set(key, [...(expected.get(key) ?? []), `r${id}`]);
-  }
-  const context = `after ${world.trace.join(", ")}`;
-  const keys = new Set([...scenario.present, ...scenario.operations].map(({ key }) => key));
-  for (const key of keys) {
-    const values = world.groups.map((group) => group.get(key)).filter((value) => value);
-    if (values.length > 1) throw new Error(`${key} has two values ${context}`);
-    if (JSON.stringify(values[0]) !== JSON.stringify(expected.get(key))) {
-      throw new Error(`${key} is ${JSON.stringify(values[0])} ${context}`);
-    }
-  }
-  const statistics = world.groups.map((group) => group.machine.statistics());
-  const total = statistics.reduce((sum, { keys: count }) => sum + count, 0);
-  if (total !== expected.size) throw new Error(`${total} keys are counted ${context}`);
-  const size = statistics.reduce((sum, { size: part }) => sum + part, 0);
-  const expectedSize = [...expected.values()].reduce((sum, list) => sum + list.length, 0);
-  if (size !== expectedSize) throw new Error(`a size of ${size} is counted ${context}`);
-  checkReplay(world, context);
-}
-
-/** A replica restored from any snapshot on the way, fed the rest of the log, is the same. */
-function checkReplay(world: World, context: string): void {
-  for (const { at, length, make } of world.snapshots) {
-    const replica = make();
-    const group = world.groups[at];
-    for (const entry of group.log.slice(length)) replica.applyEntry(entry);
-    if (replica.machine.digest() !== group.machine.digest()) {
-      throw new Error(`group ${at} replayed from entry ${length} differs ${context}`);
-    }
-  }
 }

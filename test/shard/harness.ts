@@ -67,8 +67,6 @@ export function fingerprintOf(key: unknown): number {
   return Math.imul(hashOf(String(key)), 0x9e3779b1) >>> 0;
 }
 
-const nowhere = { node: 9, incarnation: 1 };
-
 export class Group {
   readonly machine: ShardMachine;
   readonly sessions = new Sessions();
@@ -77,7 +75,8 @@ export class Group {
   now = 1_000;
   private index: number;
   private own = 0;
-  readonly keyspace = "ks";
+  /** Request numbers are unique within a session, so each group's own commands have their own. */
+  private readonly ownSession: { readonly node: number; readonly incarnation: number };
 
   readonly group: number;
   readonly module: ValuePerKey;
@@ -92,6 +91,7 @@ export class Group {
     firstIndex = 0,
   ) {
     this.group = group;
+    this.ownSession = { node: 900 + group, incarnation: 1 };
     this.module = module;
     this.keyIndex = keyIndex;
     this.index = firstIndex;
@@ -139,7 +139,7 @@ export class Group {
   /** A command without a key from the directory. */
   tell(command: ShardCommand): ShardReply | Refusal {
     const result = this.commit({
-      ...nowhere,
+      ...this.ownSession,
       request: ++this.own,
       batch: this.own,
       acknowledged: this.own,
@@ -161,7 +161,7 @@ export class Group {
   run(key: Sent["key"], argument: unknown, hash = hashOf(key)): Answered {
     const request = ++this.own;
     const session = { request, batch: request, acknowledged: request, retry: false };
-    return this.commit({ ...nowhere, ...session, key: key as string, hash, argument });
+    return this.commit({ ...this.ownSession, ...session, key: key as string, hash, argument });
   }
 
   get(key: string): unknown {

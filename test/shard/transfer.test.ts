@@ -1,6 +1,11 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { Sessions } from "../../ts/machine/sessions.ts";
+import { ChangeLog } from "../../ts/shard/changes.ts";
+import type { ShardEntry } from "../../ts/shard/entry.ts";
+import { Parking } from "../../ts/shard/parking.ts";
+import { type ShardCommand, type StatusReply, shardRead } from "../../ts/shard/requests.ts";
 import { type Budget, explore, type Scenario } from "./explorer.ts";
-import { END } from "./harness.ts";
+import { END, Group } from "./harness.ts";
 
 const HALF = END / 2;
 const QUIET: Budget = { lost: 0, repeated: 0, givenUp: 0 };
@@ -56,6 +61,11 @@ describe.each([
 
   it("with a repetition, a lost answer and a removal", () => {
     const budget = { lost: 1, repeated: 1, givenUp: 0 };
+    explore({ ...scenario, operations: [unset], budget });
+  });
+
+  it("with a change and a removal whose answers are lost", () => {
+    const budget = { lost: 1, repeated: 0, givenUp: 0 };
     explore({ ...scenario, operations: [append, unset], budget });
   });
 
@@ -70,7 +80,69 @@ describe.each([
   });
 
   it("with giving the transfer up", () => {
-    const budget = { lost: 1, repeated: 1, givenUp: 0 };
+    const budget = { lost: 0, repeated: 1, givenUp: 0 };
     explore({ ...scenario, operations: [early, unset], budget, mayAbort: true });
+  });
+});
+
+/** The checks above are worth something only if they find what they are for. */
+describe("a fault is found:", () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  function missChangesOf(key: string): void {
+    const note = ChangeLog.prototype.note;
+    vi.spyOn(ChangeLog.prototype, "note").mockImplementation(function (
+      this: ChangeLog,
+      entry: ShardEntry,
+      before: number,
+    ) {
+      if (entry.identity !== key) note.call(this, entry, before);
+    });
+  }
+
+  it("a changed key that is missed is stopped by the certificate", () => {
+    missChangesOf("first");
+    expect(() => explore({ ...split, operations: [append] })).toThrow(/open was refused/);
+  });
+
+  it("a removed key that is missed is stopped by the certificate", () => {
+    missChangesOf("gone");
+    expect(() => explore({ ...split, operations: [unset] })).toThrow(/open was refused/);
+  });
+
+  it("a certificate that is not checked, when a changed key is missed", () => {
+    missChangesOf("first");
+    const tell = Group.prototype.tell;
+    vi.spyOn(Group.prototype, "tell").mockImplementation(function (
+      this: Group,
+      command: ShardCommand,
+    ) {
+      if (command.type !== "open") return tell.call(this, command);
+      const { status } = this.read(shardRead.status()) as StatusReply;
+      const tally = status.tally ?? command.certificate.tally;
+      return tell.call(this, { ...command, certificate: { ...command.certificate, tally } });
+    });
+    expect(() => explore({ ...split, operations: [append] })).toThrow(/after the opening/);
+  });
+
+  it("retry results that do not move along", () => {
+    vi.spyOn(Sessions.prototype, "adopt").mockImplementation(() => undefined);
+    const budget = { lost: 1, repeated: 0, givenUp: 0 };
+    const run = () => explore({ ...split, operations: [append], budget });
+    expect(run).toThrow(/took effect 2 times/);
+  });
+
+  it("acknowledgements that do not move along", () => {
+    vi.spyOn(Sessions.prototype, "adoptMarks").mockImplementation(() => undefined);
+    const budget = { lost: 1, repeated: 0, givenUp: 1 };
+    const run = () => explore({ ...split, operations: [append], budget });
+    expect(run).toThrow(/took effect 2 times/);
+  });
+
+  it("a parked command that is forgotten by snapshots", () => {
+    vi.spyOn(Parking.prototype, "list").mockReturnValue([]);
+    expect(() => explore({ ...split, operations: [early] })).toThrow(/0 is inFlight/);
   });
 });

@@ -40,7 +40,8 @@ export class HashTable {
   find(hash: number, fingerprint: number, identity: KeyIdentity): ShardEntry | undefined {
     let node = this.root;
     let shift = TOP_SHIFT;
-    while (node instanceof Branch) {
+    // Faster than `instanceof`, which walks a leaf's prototypes.
+    while (node !== null && !Array.isArray(node)) {
       node = node.children[(hash >>> shift) & (FANOUT - 1)] as Node | null;
       shift -= BITS_PER_LEVEL;
     }
