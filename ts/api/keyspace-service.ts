@@ -7,15 +7,14 @@ import { type CallSettings, callError, DEFAULT_CALL } from "../client/call.ts";
 import { refusalOf } from "../client/failure.ts";
 import { pause } from "../client/pause.ts";
 import type { Key } from "../codec/key.ts";
-import { decodeValue, encodeValue } from "../codec/value.ts";
 import type { DirectoryCommand, DirectoryReplies, DirectoryReply } from "../directory/commands.ts";
 import type { KeyspaceEntry, ShardEntry } from "../directory/state.ts";
 import { RaftKVError } from "../errors.ts";
 import { KEYS_PAGE } from "../limits.ts";
-import { EncodedResult, Refusal } from "../machine/machine.ts";
+import { Refusal } from "../machine/machine.ts";
 import { SplitMergePolicy, type SplitMergePolicyFields } from "../policy.ts";
 import type { ShardMachine } from "../shard/machine.ts";
-import { type KeysReply, type StatusReply, shardCommand, shardRead } from "../shard/requests.ts";
+import { type KeysReply, shardCommand, shardRead } from "../shard/requests.ts";
 import { WorkflowExecutor } from "../workflow/executor.ts";
 import { TransferPauses } from "../workflow/pauses.ts";
 import type { WorkflowEvent } from "../workflow/ports.ts";
@@ -211,7 +210,7 @@ export class KeyspaceService {
       keys: counted?.keys ?? statistics?.keys ?? 0,
       size: counted?.size ?? statistics?.size ?? 0,
       load: statistics?.load ?? 0,
-      state: machine === undefined ? "unknown" : stateOf(machine),
+      state: machine?.statusName ?? "unknown",
       longestPause: this.pauses.of(name)?.max ?? 0,
     };
   }
@@ -296,9 +295,3 @@ export class KeyspaceService {
 }
 
 const HASHES = 2 ** 27;
-
-function stateOf(machine: ShardMachine): string {
-  const result = machine.query(encodeValue(shardRead.status()));
-  if (!(result instanceof EncodedResult)) return "unknown";
-  return (decodeValue(result.bytes) as StatusReply).status.type;
-}

@@ -131,8 +131,12 @@ export class LocalKeyspaces implements KeyspacesOfNode {
     for (const keyspace of this.byName.values()) {
       for (const [group, shard] of keyspace.shards) {
         const replica = this.core.host.replica(group);
-        if (replica !== undefined && replica.machine === shard) yield { keyspace, shard, replica };
-        else keyspace.shards.delete(group);
+        if (replica?.machine === shard) {
+          yield { keyspace, shard, replica };
+        } else {
+          shard.close();
+          keyspace.shards.delete(group);
+        }
       }
     }
   }

@@ -121,7 +121,7 @@ export class Queries {
       if (!(shard instanceof ShardMachine)) return "transfer";
       if (call.consistency !== "stale" && !replica.canRead()) return "no leader";
       if (shard.owns(hash)) return shard;
-      group = shard.refusalFor(hash).group ?? null;
+      group = shard.movedTo(hash);
     }
     return "transfer";
   }
