@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use proptest::test_runner::{Config, TestRunner};
 use raft_kv_engine::{EngineOptions, Location};
-use support::{Node, add, frame, to_group};
+use support::{Command, GroupView, Node, add, frame, to_group};
 
 fn in_memory() -> EngineOptions {
     EngineOptions::new(Location::Memory, "test")
@@ -16,12 +16,65 @@ fn in_memory() -> EngineOptions {
 async fn with_groups(options: EngineOptions, groups: &[u32]) -> Node {
     let node = Node::open(options);
     for group in groups {
-        node.engine
+        let created = node
+            .engine
             .create_group(*group, Bytes::from_static(b"d"))
-            .await
-            .unwrap();
+            .await;
+        assert!(created.is_ok(), "{created:?}");
     }
     node
+}
+
+/// One command of a tick through keyspace 9, and what the host must be given for it.
+fn keyed(node: &Node, frame: &mut Vec<u8>, tick: u64, offset: u32, request: u64) -> (u32, Command) {
+    let key = format!("key {tick} {offset}");
+    add(frame, 9, offset, key.as_bytes(), &request.to_le_bytes());
+    let hash = node
+        .engine
+        .hash_key(9, key.as_bytes())
+        .expect("the keyspace has routes");
+    let group = node
+        .engine
+        .find_group(9, hash.hash)
+        .expect("every hash has a group");
+    let mut body = [key.as_bytes(), &request.to_le_bytes()].concat();
+    body.resize(body.len().next_multiple_of(4), 0);
+    (
+        group,
+        Command {
+            request,
+            hash: hash.hash,
+            fingerprint: hash.fingerprint,
+            body,
+        },
+    )
+}
+
+fn check_batches(node: &Node, known: &GroupView) -> Vec<u64> {
+    let identity = node.engine.identity();
+    assert!(
+        known.entries.is_sorted_by(|one, next| one.0 + 1 == next.0),
+        "{:?}",
+        known.entries
+    );
+    assert!(
+        known
+            .batches
+            .iter()
+            .all(|it| it.node == identity.node && it.incarnation == 1)
+    );
+    assert!(
+        known
+            .batches
+            .is_sorted_by_key(|batch| (batch.number, batch.acknowledged))
+    );
+    assert!(
+        known
+            .stamps
+            .iter()
+            .all(|(clock, _)| *clock > 1.5e12 && clock.fract() == 0.0)
+    );
+    known.batches.iter().map(|batch| batch.number).collect()
 }
 
 #[tokio::test]
@@ -30,80 +83,33 @@ async fn commands_come_back_in_order_with_their_bytes_and_hashes() {
     node.engine
         .set_routes(9, "things", &[0, 1 << 26], &[2, 3])
         .unwrap();
-    let mut expected: BTreeMap<u32, Vec<support::Command>> = BTreeMap::new();
+    let mut expected: BTreeMap<u32, Vec<Command>> = BTreeMap::new();
     let first = 1_u64 << 40;
     for tick in 0..200_u64 {
         let acknowledged = first + tick;
         let mut records = Vec::new();
         for offset in 0..5_u32 {
             let request = acknowledged + u64::from(offset);
-            let key = format!("key {tick} {offset}");
-            add(
-                &mut records,
-                9,
-                offset,
-                key.as_bytes(),
-                &request.to_le_bytes(),
-            );
-            let hash = node.engine.hash_key(9, key.as_bytes()).unwrap();
-            let group = node.engine.find_group(9, hash.hash).unwrap();
-            let mut body = [key.as_bytes(), &request.to_le_bytes()].concat();
-            body.resize(body.len().next_multiple_of(4), 0);
-            let fingerprint = hash.fingerprint;
-            let command = support::Command {
-                request,
-                hash: hash.hash,
-                fingerprint,
-                body,
-            };
+            let (group, command) = keyed(&node, &mut records, tick, offset, request);
             expected.entry(group).or_default().push(command);
         }
         node.engine.submit(&records, acknowledged).unwrap();
     }
     node.host.wait("all commands", |view| {
-        [2, 3]
-            .iter()
-            .map(|group| view.requests(*group).len())
-            .sum::<usize>()
-            == 1000
+        view.requests(2).len() + view.requests(3).len() == 1000
     });
-    let identity = node.engine.identity();
-    let view = node.host.view();
     let mut numbers = Vec::new();
     for group in [2, 3] {
-        let known = &view.groups[&group];
+        let known = node.host.view().groups[&group].clone();
         assert_eq!(known.commands, expected[&group]);
-        assert!(
-            known.entries.is_sorted_by(|one, next| one.0 + 1 == next.0),
-            "{:?}",
-            known.entries
-        );
-        assert!(
-            known
-                .batches
-                .iter()
-                .all(|it| it.node == identity.node && it.incarnation == 1)
-        );
-        assert!(
-            known
-                .batches
-                .is_sorted_by_key(|batch| (batch.number, batch.acknowledged))
-        );
-        assert!(
-            known
-                .stamps
-                .iter()
-                .all(|(clock, _)| *clock > 1.5e12 && clock.fract() == 0.0)
-        );
-        numbers.extend(known.batches.iter().map(|batch| batch.number));
+        numbers.extend(check_batches(&node, &known));
     }
     numbers.sort_unstable();
     assert!(
         numbers.iter().copied().eq(1..=numbers.len() as u64),
         "numbered without a gap"
     );
-    assert!(view.refusals.is_empty());
-    drop(view);
+    assert!(node.host.view().refusals.is_empty());
     node.engine.close().await.unwrap();
 }
 

@@ -24,9 +24,10 @@ impl StateMachineHost for DeafHost {
 async fn fill(node: &Node, group: u32, first: u32, frames: u32, argument: usize) {
     let before = node.host.view().requests(group).len();
     for tick in 0..frames {
-        node.engine
-            .submit(&frame(group, first + tick * 10, 10, argument), 0)
-            .unwrap();
+        let taken = node
+            .engine
+            .submit(&frame(group, first + tick * 10, 10, argument), 0);
+        assert!(taken.is_ok(), "{taken:?}");
         tokio::task::yield_now().await;
     }
     let all = before + 10 * frames as usize;
