@@ -19,9 +19,8 @@ async function nothingToCount() {
 
 /** @returns {Promise<Count>} */
 async function cargoTests() {
-  const { output, code } = await attempt("cargo", ["test", "--workspace", "--locked"], {
-    capture: true,
-  });
+  const args = ["test", "--workspace", "--locked", "--no-fail-fast"];
+  const { output, code } = await attempt("cargo", args, { capture: true });
   const count = { passed: 0, failed: 0 };
   for (const [, passed, failed] of output.matchAll(
     /^test result: .*?(\d+) passed; (\d+) failed/gm,

@@ -194,7 +194,10 @@ impl Delivery {
             Some(engine) => engine.drain(&mut events.bytes, bytes_max),
             None => false,
         };
-        debug_assert!(events.bytes.len().is_multiple_of(4), "events are whole words");
+        debug_assert!(
+            events.bytes.len().is_multiple_of(4),
+            "events are whole words"
+        );
         ((!events.bytes.is_empty()).then_some(events), more)
     }
 }

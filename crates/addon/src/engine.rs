@@ -319,7 +319,8 @@ impl NativeEngine {
     /// Counters since the engine was opened.
     #[napi(catch_unwind)]
     pub fn statistics(&self) -> Result<NativeStatistics> {
-        self.delivery.with_engine(|engine| Ok(engine.statistics().into()))
+        self.delivery
+            .with_engine(|engine| Ok(engine.statistics().into()))
     }
 
     /// The lease slots: Int32, to be read with `Atomics.load`. One buffer serves the process.
