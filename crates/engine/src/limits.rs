@@ -60,6 +60,9 @@ pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
 /// How long closing waits for a group's tasks to end.
 pub const STOP_WAIT: Duration = Duration::from_secs(5);
 
+/// Threads of the process that read logs and write snapshots.
+pub const BLOCKING_THREADS_MAX: usize = 8;
+
 /// Longest cluster name, in bytes.
 pub const CLUSTER_NAME_BYTES_MAX: usize = 255;
 

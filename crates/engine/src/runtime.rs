@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::error::EngineError;
+use crate::limits::BLOCKING_THREADS_MAX;
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 
@@ -19,6 +20,7 @@ pub(crate) fn runtime() -> Result<Handle, EngineError> {
     }
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
         .thread_name("raft-kv-engine")
         .enable_time()
         .build()

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use raft_kv_engine::{Engine, EngineOptions, Location, StateMachineHost, StoredGroup};
 use raft_kv_journal::{Journal, JournalOptions, SimulatedDisk};
-use support::{Node, SnapshotMode, frame};
+use support::{Node, SnapshotMode, View, frame};
 use tempfile::TempDir;
 
 fn in_directory(directory: &TempDir) -> EngineOptions {
@@ -19,6 +19,12 @@ struct DeafHost;
 
 impl StateMachineHost for DeafHost {
     fn wake(&self) {}
+}
+
+fn is_ready(view: &View, group: u32) -> bool {
+    view.groups
+        .get(&group)
+        .is_some_and(|known| !known.ready_terms.is_empty())
 }
 
 async fn fill(node: &Node, group: u32, first: u32, frames: u32, argument: usize) {
@@ -63,9 +69,8 @@ async fn a_restart_gives_everything_again() {
     };
     assert_eq!(node.engine.stored_groups(), [stored]);
     node.engine.open_group(7).await.unwrap();
-    node.host.wait("the host is ready", |view| {
-        !view.groups[&7].ready_terms.is_empty()
-    });
+    node.host
+        .wait("the host is ready", |view| is_ready(view, 7));
     let after = node.host.view().groups[&7].clone();
     assert_eq!(after.commands, before.commands);
     assert_eq!(after.entries, before.entries);
@@ -99,11 +104,7 @@ async fn nothing_acknowledged_is_lost_when_the_power_fails() {
 
     let node = Node::open(options());
     node.engine.open_group(7).await.unwrap();
-    node.host.wait("all", |view| {
-        view.groups
-            .get(&7)
-            .is_some_and(|it| !it.ready_terms.is_empty())
-    });
+    node.host.wait("all", |view| is_ready(view, 7));
     assert_eq!(node.host.view().requests(7), acknowledged);
 }
 
@@ -137,8 +138,7 @@ async fn a_snapshot_takes_the_place_of_the_log() {
 
     let node = Node::open(options);
     node.engine.open_group(7).await.unwrap();
-    node.host
-        .wait("ready", |view| !view.groups[&7].ready_terms.is_empty());
+    node.host.wait("ready", |view| is_ready(view, 7));
     let view = node.host.view();
     assert_eq!(view.groups[&7].snapshots_installed, 1);
     assert_eq!(view.groups[&7].commands, before);
@@ -157,7 +157,13 @@ async fn a_snapshot_that_the_host_cannot_give_changes_nothing() {
     let node = Node::open(options);
     node.host.on_snapshot(SnapshotMode::Fail);
     node.engine.create_group(7, Bytes::new()).await.unwrap();
-    while node.host.view().groups[&7].snapshots_begun.len() < 2 {
+    let begun = || {
+        let view = node.host.view();
+        view.groups
+            .get(&7)
+            .map_or(0, |known| known.snapshots_begun.len())
+    };
+    while begun() < 2 {
         let first = node.host.view().requests(7).len() as u32;
         fill(&node, 7, first, 10, 100).await;
     }
@@ -181,8 +187,11 @@ async fn pieces_wait_within_bounds_and_the_host_is_told_to_go_on() {
     node.host.on_snapshot(SnapshotMode::Ignore);
     node.engine.create_group(7, Bytes::new()).await.unwrap();
     fill(&node, 7, 0, 1, 100).await;
-    node.host
-        .wait("asked", |view| !view.groups[&7].snapshots_begun.is_empty());
+    node.host.wait("asked", |view| {
+        view.groups
+            .get(&7)
+            .is_some_and(|known| !known.snapshots_begun.is_empty())
+    });
     let number = node.host.view().groups[&7].snapshots_begun[0];
     let piece = vec![1; 1 << 20];
     let mut pieces = 0;
