@@ -1,4 +1,4 @@
-// Generated from crates/addon/src (7919d3075312e496) by `npm run build`. Private.
+// Generated from crates/addon/src (539281812e75e77a) by `npm run build`. Private.
 
 /**
  * Which binding artifact the generated loader actually loaded: `'native'` for

@@ -42,7 +42,7 @@ export class Executor {
     } catch (thrown) {
       return new Refusal("REJECTED", `the command cannot be read: ${describeThrown(thrown)}`);
     }
-    const entry = state.table.find(hash, fingerprint, identity);
+    const entry = state.find(hash, fingerprint, identity);
     const { runner } = this;
     if (entry !== undefined) {
       const refusal = this.change(state, entry, key, argument, false, context);

@@ -79,6 +79,17 @@ export class ShardState {
     this.copying = status.type === "copying" ? status : null;
   }
 
+  /**
+   * The entry of a key whose hash is owned, a tombstone too. The index is asked first, which is
+   * faster than the walk through the table: an entry there that is this shard's and has an owned
+   * hash is the one, since dropped entries are cleared before a range is taken in.
+   */
+  find(hash: number, fingerprint: number, identity: KeyIdentity): ShardEntry | undefined {
+    const first = this.index.get(identity);
+    if (first !== undefined && first.shard === this.owner) return first;
+    return this.table.find(hash, fingerprint, identity);
+  }
+
   /** Creates an owned entry of a key that the table does not have. */
   create(
     key: unknown,
