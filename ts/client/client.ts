@@ -23,6 +23,7 @@ import type { NativeEngine } from "../native/engine.ts";
 import { ROUTE_GROUP } from "../native/frames.ts";
 import { type CallSettings, type CallTarget, callError, DEFAULT_CALL } from "./call.ts";
 import { commandError } from "./failure.ts";
+import { Fences } from "./fences.ts";
 import { Held } from "./held.ts";
 import {
   type Chunk,
@@ -61,6 +62,7 @@ export class Client {
   private readonly requests = new Requests<SlowRequest>();
   private readonly held = new Held();
   private readonly outbox = new Outbox();
+  private readonly fences = new Fences(this.held);
   private encoding = false;
   private readonly again = new Set<SlowRequest>();
   private againScheduled = false;
@@ -150,7 +152,9 @@ export class Client {
         this.fail(state, this.storageError(state));
         return;
       default:
-        this.fail(state, this.error(state, "CLOSED"));
+        // A group that stopped while the node is open: the retry learns why.
+        if (this.closed === undefined) this.retryLater(state, "NO_LEADER");
+        else this.fail(state, this.error(state, "CLOSED"));
         return;
     }
   }
@@ -159,6 +163,17 @@ export class Client {
   leaderAppeared(): void {
     for (const state of this.requests.slow.values()) {
       if (state.waiting && !state.behind && state.lockAttempts === 0) this.resend(state);
+    }
+  }
+
+  /** A keyspace's routes are about to change: what is called later may not overtake. */
+  routesChanging(route: number): void {
+    this.flush();
+    for (const { first, last } of this.outbox.sent) {
+      for (let request = first; request <= last; request++) this.slow(request);
+    }
+    for (const state of this.requests.slow.values()) {
+      if (state.home === route && !state.waiting && !state.fenced) this.fences.raise(state);
     }
   }
 
@@ -233,7 +248,7 @@ export class Client {
 
   /** Lets a request wait behind an earlier one on its key, if one waits; false if none does. */
   private waitBehind(state: SlowRequest): boolean {
-    if (!this.held.join(holdKey(state), state.request)) return false;
+    if (state.fenced || !this.held.join(holdKey(state), state.request)) return false;
     const { timeout, retry, retryInterval } = state.call;
     state.waiting = true;
     state.behind = true;
@@ -277,12 +292,14 @@ export class Client {
     if (state.onAbort !== undefined) {
       state.call.signal?.removeEventListener("abort", state.onAbort);
     }
-    if (state.waiting && !state.behind) this.release(state);
+    const last = state.fenced ? this.fences.lower(state) : state.waiting && !state.behind;
+    if (last) this.release(state);
   }
 
   /** Sends what waited behind a request on the same key. */
   private release(state: SlowRequest): void {
     state.waiting = false;
+    if (state.fenced) return;
     for (const request of this.held.release(holdKey(state))) {
       const follower = this.requests.slow.get(request);
       if (follower === undefined || follower === state) continue;
@@ -378,7 +395,7 @@ export class Client {
     if (this.waitBehind(state)) return;
     state.waiting = true;
     state.deadline = performance.now() + milliseconds;
-    this.held.hold(holdKey(state), state.request);
+    if (!state.fenced) this.held.hold(holdKey(state), state.request);
     this.timer ??= this.startTimer();
   }
 

@@ -10,6 +10,11 @@ export class Held {
     return this.waiting.size === 0;
   }
 
+  /** Does the key wait? */
+  has(key: string): boolean {
+    return this.waiting.has(key);
+  }
+
   /** Makes a key wait that did not, with this request as the first of those that do. */
   hold(key: string, request: number): void {
     this.waiting.set(key, [request]);

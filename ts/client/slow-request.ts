@@ -22,6 +22,8 @@ export interface SlowRequest {
   waiting: boolean;
   /** It waits for an earlier request on its key and not by itself. */
   behind: boolean;
+  /** It was under way when its routes changed: later ones on its key wait until it is settled. */
+  fenced: boolean;
   onAbort: (() => void) | undefined;
 }
 
@@ -47,6 +49,7 @@ export function slowRequest(
     deadline: 0,
     waiting: false,
     behind: false,
+    fenced: false,
     onAbort: undefined,
   };
 }
