@@ -121,10 +121,11 @@ fn open_store(directory: &Path) -> Result<SledStore, JournalError> {
 
 fn read_format(directory: &Path) -> Result<Option<u32>, JournalError> {
     let path = directory.join("format");
-    let text = match fs::read_to_string(&path) {
+    let bytes = match fs::read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         read => read.map_err(|error| JournalError::io("reading the format", &error))?,
     };
+    let text = String::from_utf8_lossy(&bytes);
     let Ok(found) = text.trim().parse::<u32>() else {
         let place = path.to_string_lossy().into_owned();
         return Err(JournalError::corrupted(

@@ -74,6 +74,10 @@ fn error(doing: &str, error: &sled::Error) -> JournalError {
         sled::Error::Corruption { at, .. } => {
             JournalError::corrupted(format!("{doing}: the log is damaged"), format!("{at:?}"))
         }
+        // What a database says that opens with none of its own settings: they are damaged.
+        sled::Error::Unsupported(reason) => {
+            JournalError::corrupted(format!("{doing}: {reason}"), "the settings in conf")
+        }
         other => JournalError::failed(format!("{doing}: {other}")),
     }
 }
