@@ -3,7 +3,7 @@
 import { type CallSettings, DEFAULT_CALL } from "../client/call.ts";
 import { RaftKVError } from "../errors.ts";
 import { OPTION_TIME_MAX_MS, RETRIES_MAX } from "../limits.ts";
-import { checkNames, invalidOption, isRecord, shown } from "./option-values.ts";
+import { checkNames, invalidOption, isRecord, judged, shown } from "./option-values.ts";
 
 /** Options of one command or query. Times are milliseconds. */
 export interface CallOptions {
@@ -36,6 +36,10 @@ const NAMES = [
 /** The complete settings of a call. @throws `INVALID_OPTION` */
 export function resolveCallOptions(options: CallOptions | undefined): CallSettings {
   if (options === undefined) return DEFAULT_CALL;
+  return judged("INVALID_OPTION", "The options of a call", () => complete(options));
+}
+
+function complete(options: CallOptions): CallSettings {
   if (!isRecord(options)) {
     throw new RaftKVError(
       "INVALID_OPTION",

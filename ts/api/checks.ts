@@ -1,6 +1,8 @@
 /** Judges names, modules and policies that a program passes to the public functions. */
 
+import { isPromise } from "node:util/types";
 import { kindOf } from "../codec/kind.ts";
+import { checkStorable } from "../codec/storable.ts";
 import { RaftKVError } from "../errors.ts";
 import {
   GROUP_NAME_LENGTH_MAX,
@@ -8,7 +10,7 @@ import {
   ZONE_NAME_LENGTH_MAX,
 } from "../limits.ts";
 import { policyProblem, SplitMergePolicy, type SplitMergePolicyFields } from "../policy.ts";
-import { isRecord, shown } from "./option-values.ts";
+import { checkNames, invalidOption, isRecord, judged, shown } from "./option-values.ts";
 
 const KEYSPACE_NAME = /^[A-Za-z0-9_.-]+$/;
 const CONTROL_CHARACTER = /\p{Cc}|\p{Surrogate}/u;
@@ -49,21 +51,64 @@ export function checkZone(zone: unknown): asserts zone is string {
 
 /** Refuses a `ValuePerKey` and hook that lack a function. @throws `INVALID_MODULE` */
 export function checkModule(module: unknown, hook: unknown): void {
-  checkFunctions("ValuePerKey module", module, ["command", "query"]);
-  if (hook === null || hook === undefined) return;
-  checkHook("LeaderHook", hook);
+  judged("INVALID_MODULE", "The module or hook", () => {
+    checkFunctions("ValuePerKey module", module, ["command", "query"]);
+    if (hook === null || hook === undefined) return;
+    checkHook("LeaderHook", hook);
+  });
 }
 
 /** Refuses a `DataModule` that lacks a function. @throws `INVALID_MODULE` */
 export function checkDataModule(module: unknown, hook?: unknown): void {
-  checkFunctions("DataModule", module, ["init", "command", "query"]);
-  if (hook === null || hook === undefined) return;
-  checkHook("hook of a group", hook);
+  judged("INVALID_MODULE", "The module or hook", () => {
+    checkFunctions("DataModule", module, ["init", "command", "query"]);
+    if (hook === null || hook === undefined) return;
+    checkHook("hook of a group", hook);
+  });
+}
+
+/** Refuses a `DataModule` that cannot make its first state. @throws `INVALID_MODULE` */
+export function checkFirstState(module: { init(): unknown }): void {
+  let problem: string | null;
+  let cause: unknown;
+  try {
+    const state = module.init();
+    problem = isPromise(state) ? "it returned a promise" : checkStorable(state);
+    if (isPromise(state)) state.catch(() => undefined);
+  } catch (thrown) {
+    problem = `it threw ${thrown instanceof Error ? thrown.message : kindOf(thrown)}`;
+    cause = thrown;
+  }
+  if (problem === null) return;
+  const message = `The init of the DataModule cannot be used: ${problem}.`;
+  throw new RaftKVError("INVALID_MODULE", message, cause === undefined ? {} : { cause });
+}
+
+/** Refuses options of a keyspace's Raft groups. @throws `INVALID_OPTION` */
+export function checkRaftOptions(options: unknown): void {
+  if (options === undefined) return;
+  judged("INVALID_OPTION", "The options of a keyspace's groups", () => {
+    if (!isRecord(options)) throw invalidOption("raftOptions", options, "an object");
+    checkNames("option of a keyspace's groups", options, ["replicas"]);
+    if (options.replicas !== undefined) checkReplicas(options.replicas, "INVALID_OPTION");
+  });
+}
+
+/** Refuses a number of replicas that no group can have. */
+export function checkReplicas(
+  replicas: unknown,
+  code: "INVALID_OPTION" | "INVALID_ARGUMENT",
+): void {
+  if (Number.isSafeInteger(replicas) && (replicas as number) >= 1) return;
+  const message = `replicas is ${shown(replicas)}, but has to be a positive whole number.`;
+  throw new RaftKVError(code, message);
 }
 
 /** The complete fields of a policy. @throws `INVALID_POLICY` */
 export function checkPolicy(policy: unknown): SplitMergePolicyFields {
-  const given = SplitMergePolicy.from(policy as SplitMergePolicy);
+  const given = judged("INVALID_POLICY", "The policy", () =>
+    SplitMergePolicy.from(policy as SplitMergePolicy),
+  );
   const problem = policyProblem(given);
   if (problem === null) return given.fields();
   throw new RaftKVError("INVALID_POLICY", `The policy cannot be used: ${problem}.`);

@@ -47,6 +47,13 @@ export interface KeyspacesOfNode {
   leaderChanged(replica: Replica): void;
 }
 
+/** An error of the storage, with the directory that it is about. */
+function namingDirectory(error: unknown, dataDir: string): unknown {
+  if (!(error instanceof RaftKVError) || error.message.includes(dataDir)) return error;
+  const message = `the data directory ${dataDir} cannot be opened: ${error.message}`;
+  return new RaftKVError(error.code, message, { cause: error });
+}
+
 /** See the head of this file. */
 export class Core implements HostListener {
   readonly settings: NodeSettings;
@@ -65,6 +72,7 @@ export class Core implements HostListener {
   private readonly fleetMachine: DataMachine<FleetState>;
   private readonly fleetListeners = new Set<() => void>();
   private storageFailure: RaftKVError | undefined;
+  private closed: RaftKVError | undefined;
 
   private constructor(
     zone: string,
@@ -106,7 +114,10 @@ export class Core implements HostListener {
   ): Promise<Core> {
     const openedAt = performance.now();
     let core: Core | undefined;
-    const engine = await openEngine(settings, (bytes, more) => core?.host.receive(bytes, more));
+    const receive = (bytes: Uint8Array, more: boolean) => core?.host.receive(bytes, more);
+    const engine = await openEngine(settings, receive).catch((error: unknown) => {
+      throw namingDirectory(error, settings.dataDir);
+    });
     core = new Core(zone, settings, events, engine, openedAt);
     try {
       await core.join(modules);
@@ -126,6 +137,11 @@ export class Core implements HostListener {
   onFleetChange(listener: () => void): () => void {
     this.fleetListeners.add(listener);
     return () => this.fleetListeners.delete(listener);
+  }
+
+  /** Ends what waits in the background of a call. @throws `CLOSED` once `close` was called */
+  checkOpen(): void {
+    if (this.closed !== undefined) throw this.closed;
   }
 
   /** The active group of a name. */
@@ -173,11 +189,15 @@ export class Core implements HostListener {
   /** Ends every call and closes the engine. Repeated calls are harmless. */
   async close(): Promise<void> {
     const closed = new RaftKVError("CLOSED", "the node is closed", { outcome: "not applied" });
+    this.closed ??= closed;
     this.groups.close();
     this.client.refuseNew(closed);
     try {
       // What is in flight is answered while the engine closes.
       await this.engine.close();
+    } catch (error) {
+      // A failure of the storage has been told to everybody, and nothing is lost by it now.
+      if (this.storageFailure === undefined) throw error;
     } finally {
       this.client.close(closed);
       this.host.close();

@@ -22,6 +22,7 @@ import { StatisticsReporter } from "../workflow/reporter.ts";
 import type { Core } from "./core.ts";
 import type { ShardInformation } from "./keyspace.ts";
 import type { LocalKeyspaces } from "./keyspaces.ts";
+import { shown } from "./option-values.ts";
 import type { RaftOptions } from "./raft-kv.ts";
 import { NodeReporterPorts } from "./reporter-ports.ts";
 import { NodePorts } from "./workflow-ports.ts";
@@ -112,6 +113,7 @@ export class KeyspaceService {
   /** Removes a keyspace: it is gone at once, its groups are removed in the background. */
   async deregister(name: string): Promise<void> {
     await this.directory({ type: "deregister", name, ...this.ownership() });
+    this.keyspaces.unbind(name);
   }
 
   /** Names of all keyspaces, sorted. */
@@ -186,6 +188,7 @@ export class KeyspaceService {
           continue;
         }
       }
+      this.core.checkOpen();
       if (performance.now() > end) {
         throw callError("SHARD_TRANSITION_TIMEOUT", "not applied", { keyspace: keyspace.name });
       }
@@ -231,12 +234,12 @@ export class KeyspaceService {
   }
 
   private missing(keyspace: string): RaftKVError {
-    const message = `there is no keyspace ${keyspace}; register it first`;
+    const message = `there is no keyspace ${shown(keyspace)}; register it first`;
     return new RaftKVError("NO_SUCH_KEYSPACE", message, { keyspace, outcome: "not applied" });
   }
 
   private noSuchShard(shard: string): RaftKVError {
-    const message = `there is no shard ${shard}; it may have been merged, look at shards() again`;
+    const message = `there is no shard ${shown(shard)}; it may have been merged, look at shards() again`;
     return new RaftKVError("NO_SUCH_SHARD", message, { shard, outcome: "not applied" });
   }
 
@@ -278,6 +281,7 @@ export class KeyspaceService {
       const { shards } = entry;
       const ready = shards.every(({ group }) => this.core.host.replica(group)?.canRead() ?? false);
       if (ready && shards.length > 0) return;
+      this.core.checkOpen();
       if (performance.now() > end) throw callError("NO_LEADER", "not applied", { keyspace: name });
       await pause(SHARD_POLL_MS);
     }

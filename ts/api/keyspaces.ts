@@ -32,7 +32,8 @@ export interface ShardSettings {
 /** A keyspace that this node's program has bound, or called. */
 export class LocalKeyspace implements KeyspaceReplica {
   readonly name: string;
-  readonly index: KeyIndex = new Map();
+  /** Each registration of the name has its own: shards of a removed one may still be here. */
+  index: KeyIndex = new Map();
   /** Machines of this node's shards, by group. */
   readonly shards = new Map<number, ShardMachine>();
   readonly queries: Queries;
@@ -126,6 +127,14 @@ export class LocalKeyspaces implements KeyspacesOfNode {
     return keyspace;
   }
 
+  /** Forgets the code of a removed keyspace: one that is registered under its name is another. */
+  unbind(name: string): void {
+    const keyspace = this.byName.get(name);
+    if (keyspace === undefined) return;
+    keyspace.module = undefined;
+    keyspace.hook = undefined;
+  }
+
   /** All shards that this node hosts. */
   *shards(): IterableIterator<{ keyspace: LocalKeyspace; shard: ShardMachine; replica: Replica }> {
     for (const keyspace of this.byName.values()) {
@@ -195,6 +204,7 @@ export class LocalKeyspaces implements KeyspacesOfNode {
       if (shards.length === 0 || this.routes.get(number) === image) continue;
       const starts = Uint32Array.from(shards, ({ start }) => start);
       const groups = Uint32Array.from(shards, ({ group }) => group);
+      this.core.client.routesChanging(number);
       engine.setRoutes(number, name, starts, groups);
       this.routes.set(number, image);
       this.core.client.routesChanged();
@@ -219,6 +229,7 @@ export class LocalKeyspaces implements KeyspacesOfNode {
   private number(keyspace: LocalKeyspace): void {
     const number = this.directory?.keyspaces.get(keyspace.name)?.number ?? -1;
     if (keyspace.number === number) return;
+    if (keyspace.number >= 0) keyspace.index = new Map();
     this.byNumber.delete(keyspace.number);
     keyspace.number = number;
     if (number >= 0) this.byNumber.set(number, keyspace);

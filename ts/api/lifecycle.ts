@@ -63,6 +63,11 @@ export class NodeLifecycle {
     this.activeCore()?.groups.bind(name, this.modules.get(name) as BuildMachine);
   }
 
+  /** Forgets the code of a module whose group is gone for good. */
+  unbindModule(name: string): void {
+    this.modules.delete(name);
+  }
+
   /** Opens the node. */
   async activate(zone: string, options: NodeOptions | undefined): Promise<void> {
     checkZone(zone);

@@ -1,7 +1,7 @@
 /** What the judges of options and arguments share: how a wrong one is reported. */
 
 import { kindOf } from "../codec/kind.ts";
-import { RaftKVError } from "../errors.ts";
+import { type ErrorCode, RaftKVError } from "../errors.ts";
 import { nearestName } from "../names.ts";
 
 const SHOWN_LENGTH_MAX = 80;
@@ -31,6 +31,16 @@ export function shown(value: unknown): string {
 /** The error for an option that has a value it cannot have. */
 export function invalidOption(name: string, value: unknown, allowed: string): RaftKVError {
   return new RaftKVError("INVALID_OPTION", `${name} is ${shown(value)}, but has to be ${allowed}.`);
+}
+
+/** Judges what a program gave; what cannot even be read is refused like what is wrong. */
+export function judged<T>(code: ErrorCode, what: string, judge: () => T): T {
+  try {
+    return judge();
+  } catch (cause) {
+    if (cause instanceof RaftKVError) throw cause;
+    throw new RaftKVError(code, `${what} cannot be read: a getter or a Proxy throws.`, { cause });
+  }
 }
 
 /** Refuses names that are not known: a misspelt option would otherwise do nothing, in silence. */

@@ -5,16 +5,19 @@
 
 import { RaftKVError } from "../errors.ts";
 import { OPTION_TIME_MAX_MS } from "../limits.ts";
-import { checkNames, invalidOption, isRecord, shown } from "./option-values.ts";
+import { checkNames, invalidOption, isRecord, judged, shown } from "./option-values.ts";
 import { resolveTls, type TlsOptions, type TlsSettings } from "./tls.ts";
 
 export { type CallOptions, resolveCallOptions } from "./call-options.ts";
 export {
   checkDataModule,
+  checkFirstState,
   checkGroupName,
   checkKeyspaceName,
   checkModule,
   checkPolicy,
+  checkRaftOptions,
+  checkReplicas,
   checkZone,
 } from "./checks.ts";
 export type { TlsOptions, TlsSettings } from "./tls.ts";
@@ -123,6 +126,10 @@ export function resolveNodeOptions(
   environment: Environment = process.env,
 ): NodeSettings {
   const given: NodeOptions = options === undefined ? {} : options;
+  return judged("INVALID_OPTION", "The options of a node", () => complete(given, environment));
+}
+
+function complete(given: NodeOptions, environment: Environment): NodeSettings {
   if (!isRecord(given)) {
     throw new RaftKVError(
       "INVALID_OPTION",
@@ -161,12 +168,16 @@ export function mergeNodeOptions(
   base: NodeOptions | undefined,
   more: NodeOptions | undefined,
 ): NodeOptions {
-  const merged: Record<string, unknown> = { ...base };
-  if (more !== undefined && !isRecord(more)) resolveNodeOptions(more, {});
-  for (const [name, value] of Object.entries(more ?? {})) {
-    if (value !== undefined) merged[name] = value;
-  }
-  return merged as NodeOptions;
+  return judged("INVALID_OPTION", "The options of a node", () => {
+    for (const given of [base, more]) {
+      if (given !== undefined && !isRecord(given)) resolveNodeOptions(given, {});
+    }
+    const merged: Record<string, unknown> = { ...base };
+    for (const [name, value] of Object.entries(more ?? {})) {
+      if (value !== undefined) merged[name] = value;
+    }
+    return merged as NodeOptions;
+  });
 }
 
 /** Where a value comes from: an option, else the environment. */

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { type CallSettings, callError } from "../client/call.ts";
 import { queryError } from "../client/failure.ts";
 import { pause } from "../client/pause.ts";
-import { encodeValue } from "../codec/value.ts";
+import { copyValue, encodeValue, isPrimitive } from "../codec/value.ts";
 import { RaftKVError } from "../errors.ts";
 import type { FleetGroup } from "../fleet/state.ts";
 import type { Replica } from "../host/replica.ts";
@@ -13,10 +13,13 @@ import { Refusal } from "../machine/machine.ts";
 import type { Core } from "./core.ts";
 import { HookedMachine } from "./hooked-machine.ts";
 import type { NodeLifecycle } from "./lifecycle.ts";
+import { judged } from "./option-values.ts";
 import {
   type CallOptions,
   checkDataModule,
+  checkFirstState,
   checkGroupName,
+  checkReplicas,
   type NodeOptions,
   resolveCallOptions,
 } from "./options.ts";
@@ -110,13 +113,17 @@ export class RaftFleetFunctions {
   ): Promise<void> {
     const core = this.core();
     checkGroupName(name);
-    if (!Number.isInteger(replicas) || replicas < 1) {
-      throw new RaftKVError("INVALID_ARGUMENT", "replicas must be a positive whole number");
-    }
+    checkReplicas(replicas, "INVALID_ARGUMENT");
     if (typeof config !== "object" || config === null) {
       throw new RaftKVError("INVALID_ARGUMENT", "the third argument must be { module, hook? }");
     }
-    this.bind(name, config.module, config.hook);
+    const { module, hook } = judged("INVALID_ARGUMENT", "The third argument", () => ({
+      module: config.module,
+      hook: config.hook,
+    }));
+    checkDataModule(module, hook);
+    checkFirstState(module);
+    this.bind(name, module, hook);
     await core.announce([groupModule(name)]);
     await core.fleetCommand({
       type: "addGroup",
@@ -126,14 +133,18 @@ export class RaftFleetFunctions {
       settings: {},
       token: randomUUID(),
     });
-    await core.groups.open(core.group(name) as FleetGroup);
+    const added = core.group(name);
+    if (added !== undefined) await core.groups.open(added);
   }
 
   /** Removes a group with its data. @throws `NOT_FOUND` */
   async removeConsensusGroup(name: string): Promise<void> {
     const core = this.core();
     checkGroupName(name);
+    this.find(core, name);
     await core.fleetCommand({ type: "removeGroup", name });
+    // A group that is added under this name later is another one, with code of its own.
+    this.lifecycle.unbindModule(groupModule(name));
     core.groups.reconcile();
   }
 
@@ -167,7 +178,9 @@ export class RaftFleetFunctions {
   async command(group: string, arg: unknown, options?: CallOptions): Promise<unknown> {
     const core = this.core();
     const call = resolveCallOptions(options);
-    return core.command((await this.serving(core, group, call)).group, arg, call);
+    // Taken at the call: what the caller does to the argument later changes nothing.
+    const taken = isPrimitive(arg) ? arg : copyValue(arg);
+    return core.command((await this.serving(core, group, call)).group, taken, call);
   }
 
   /** Asks a group's value. Linearizable, unless `consistency` is "stale". */
@@ -175,9 +188,11 @@ export class RaftFleetFunctions {
     const core = this.core();
     const call = resolveCallOptions(options);
     const request = encodeValue(arg);
+    if (call.signal?.aborted) throw callError("ABORTED", "not applied", { group });
     const replica = await this.serving(core, group, call);
     const end = performance.now() + call.timeout + call.retry * (call.timeout + call.retryInterval);
     while (call.consistency !== "stale" && !replica.canRead()) {
+      core.checkOpen();
       if (call.signal?.aborted) throw callError("ABORTED", "not applied", { group });
       if (performance.now() > end) throw callError("NO_LEADER", "not applied", { group });
       await pause(LEADER_POLL_MS, call.signal);
@@ -189,7 +204,7 @@ export class RaftFleetFunctions {
 
   /** Asks this node's replica of a group, which may be behind. */
   async queryNonLeader(group: string, arg: unknown, options?: CallOptions): Promise<unknown> {
-    return this.query(group, arg, { ...options, consistency: "stale" });
+    return this.query(group, arg, { ...resolveCallOptions(options), consistency: "stale" });
   }
 
   /** The name of the node that leads a group, `null` when none is known. @throws `NOT_FOUND` */
@@ -222,7 +237,7 @@ export class RaftFleetFunctions {
     module: DataModule<State, Arg, Ret, QArg, QRet>,
     hook: DataHook<State, Arg, Ret, QArg, QRet> | undefined,
   ): void {
-    checkDataModule(module);
+    checkDataModule(module, hook);
     const failed = (error: unknown) => this.hookFailed(name, error);
     this.lifecycle.bindModule(groupModule(name), () => new HookedMachine(module, hook, failed));
   }

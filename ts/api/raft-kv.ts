@@ -11,6 +11,7 @@ import {
   checkKeyspaceName,
   checkModule,
   checkPolicy,
+  checkRaftOptions,
   resolveCallOptions,
 } from "./options.ts";
 
@@ -64,6 +65,7 @@ export class RaftKVFunctions {
     checkKeyspaceName(name);
     checkModule(module, hook);
     const fields = checkPolicy(policy);
+    checkRaftOptions(raftOptions);
     await this.bind(name, module, hook);
     await service.register(name, fields, raftOptions);
     return new Keyspace(name, this.lifecycle);
@@ -85,6 +87,7 @@ export class RaftKVFunctions {
     checkKeyspaceName(name);
     checkModule(module, hook);
     const fields = checkPolicy(policy);
+    checkRaftOptions(raftOptions);
     await this.bind(name, module, hook);
     await service.registerIfMissing(name, fields, raftOptions);
     return new Keyspace(name, this.lifecycle);
@@ -161,7 +164,13 @@ export class RaftKVFunctions {
       throw new RaftKVError("INVALID_ARGUMENT", "the third argument must be a function");
     }
     let accumulated = initial;
-    for (const { name } of service.shards(keyspace)) accumulated = reducer(name, accumulated);
+    for (const { name } of service.shards(keyspace)) {
+      try {
+        accumulated = reducer(name, accumulated);
+      } catch (cause) {
+        throw new RaftKVError("INVALID_ARGUMENT", `the reducer threw at shard ${name}`, { cause });
+      }
+    }
     return accumulated;
   }
 

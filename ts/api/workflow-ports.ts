@@ -114,6 +114,7 @@ export class NodePorts implements WorkflowPorts {
         if (result instanceof EncodedResult) return decodeValue(result.bytes) as ShardReadReply;
         throw new RaftKVError("INTERNAL", "a shard answered a read with a plain value");
       }
+      this.core.checkOpen();
       if (performance.now() > end) {
         throw new RaftKVError("NO_LEADER", "the shard has no leader on this node");
       }

@@ -52,6 +52,8 @@ export class Queries {
 
   /** Answers a query on a key; `undefined` when the key does not exist. */
   query(key: unknown, argument: unknown, call: CallSettings = DEFAULT_CALL): Promise<unknown> {
+    if (call.signal?.aborted)
+      return Promise.reject(callError("ABORTED", "not applied", this.target));
     try {
       const entry = findEntry(this.keyspace.index, keyIdentity(key as Key));
       if (entry !== undefined) {

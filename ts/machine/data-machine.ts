@@ -171,6 +171,7 @@ function refusePromise(value: unknown, message: string): void {
 }
 
 function messageOf(error: unknown): string {
+  if (isPromise(error)) error.catch(() => undefined);
   try {
     return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   } catch {

@@ -5,6 +5,7 @@ import { faultyAmount, isAmount } from "./command.ts";
 import { describeKey, describeThrown, describeValue, ignoreRejection } from "./describe.ts";
 import type { ShardEntry } from "./entry.ts";
 import type { CommandContext, ValuePerKey } from "./module.ts";
+import type { ShardObserver } from "./observer.ts";
 
 /** Queries are not replicated: theirs are the time and chance of the node that answers. */
 const QUERY_CONTEXT: CommandContext = {
@@ -26,6 +27,7 @@ export function answerQuery(
   counter: LoadCounter,
   entry: ShardEntry,
   argument: unknown,
+  observer: ShardObserver | null,
 ): unknown {
   let fault: string;
   try {
@@ -38,6 +40,7 @@ export function answerQuery(
         ignoreRejection(ret);
         const copy = isPrimitive(ret) ? ret : copyValue(ret);
         counter.load += load;
+        observer?.answered?.(value, size, key, argument, ret);
         return copy;
       }
       fault = faultyAmount("load", load);
@@ -46,6 +49,7 @@ export function answerQuery(
       fault = `it must return [ret, load], not ${describeValue(outcome)}`;
     }
   } catch (thrown) {
+    ignoreRejection(thrown);
     fault = describeThrown(thrown);
   }
   const name = `query of keyspace ${JSON.stringify(keyspace)} on key ${describeKey(entry.key)}`;

@@ -54,6 +54,7 @@ export class CommandRunner {
     try {
       fault = this.check(this.module.command(previous, size, key, argument, context));
     } catch (thrown) {
+      ignoreRejection(thrown);
       fault = describeThrown(thrown);
     }
     context.entry = null;

@@ -119,7 +119,14 @@ export class ShardMachine implements StateMachine {
 
   /** Answers a query from an entry that `findEntry` gave: its result or a refusal. */
   answer(entry: ShardEntry, argument: unknown): unknown {
-    return answerQuery(this.keyspace, this.module, this.state, entry, argument);
+    return answerQuery(
+      this.keyspace,
+      this.module,
+      this.state,
+      entry,
+      argument,
+      this.executor.observer,
+    );
   }
 
   /** Counts a query to an owned key that does not exist. */

@@ -10,6 +10,8 @@ export interface ShardObserver {
     after: unknown,
     sizeAfter: number,
   ): void;
+  /** A query was answered from a key's value. Throws nothing. */
+  answered?(value: unknown, size: number, key: unknown, argument: unknown, ret: unknown): void;
   /** `committed` threw. */
   hookFailed(error: unknown): void;
   /** Statistics may have changed: where thresholds are looked at. Called with every command. */
