@@ -8,6 +8,8 @@
  * `RAFT_KV_TEST_KILLS=500 RAFT_KV_TEST_SEED=1 npx vitest run test/process/kill.test.ts` repeats
  * seed 1 with 500 kills for each kind of load.
  */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { seeded } from "../node/support/random.ts";
 import { scratchDirectory, start } from "./support/programs.ts";
@@ -22,21 +24,19 @@ interface Load {
   readonly keys: number;
   readonly ballastBytes: number;
   readonly moving: boolean;
-  readonly environment?: Readonly<Record<string, string>>;
+  /** The log grows by more than the 8 MiB after which a snapshot is due. */
+  readonly snapshots?: boolean;
 }
-
-const SMALL_SNAPSHOTS = { RAFT_KV_SNAPSHOT_FLOOR_BYTES: String(64 * 1024) };
 
 const loads: Record<string, Load> = {
   "plain load": { clients: 64, keys: 40, ballastBytes: 20, moving: false },
   "splits and merges": { clients: 40, keys: 40, ballastBytes: 20, moving: true },
   "snapshots and purges": {
-    ...{ clients: 40, keys: 20, ballastBytes: 1_000, moving: false },
-    environment: SMALL_SNAPSHOTS,
+    ...{ clients: 40, keys: 20, ballastBytes: 16_000, moving: false },
+    snapshots: true,
   },
   "all of it at once": {
-    ...{ clients: 40, keys: 60, ballastBytes: 500, moving: true },
-    environment: SMALL_SNAPSHOTS,
+    ...{ clients: 40, keys: 60, ballastBytes: 8_000, moving: true },
   },
 };
 
@@ -108,6 +108,9 @@ describe(`seed ${SEED}, ${KILLS} kills for each load`, () => {
         child.rethrow();
         expect([end.code, end.errors]).toEqual([0, ""]);
         expect(end.output).toMatch(/ready\n$/);
+        if (load.snapshots) {
+          expect(readdirSync(join(directory, "snapshots")).length).toBeGreaterThan(0);
+        }
         expect(ledger.total, "acknowledged commands").toBeGreaterThan(KILLS);
       },
       KILLS * 20_000 + 60_000,
@@ -116,12 +119,7 @@ describe(`seed ${SEED}, ${KILLS} kills for each load`, () => {
 });
 
 function startChild(directory: string, load: Load, mode: string, ledger: Ledger) {
-  const { environment = {}, ...rest } = load;
-  const child = start(
-    "counts-until-killed.mjs",
-    [JSON.stringify({ directory, mode, ...rest })],
-    environment,
-  );
+  const child = start("counts-until-killed.mjs", [JSON.stringify({ directory, mode, ...load })]);
   let fault: unknown;
   child.onLine((line) => {
     try {
