@@ -40,17 +40,25 @@ struct AwaitClosed {
 
 impl Drop for AwaitClosed {
     fn drop(&mut self) {
-        let begun = Instant::now();
-        while begun.elapsed() < STORE_CLOSE_MAX {
-            // The database locks its file as long as anything holds it.
-            let free = File::open(&self.database_file).is_ok_and(|file| file.try_lock().is_ok());
-            if free {
-                return;
-            }
-            std::thread::sleep(STORE_CLOSE_POLL);
+        if !await_free(&self.database_file) {
+            tracing::warn!(path = ?self.database_file, "the log is still held open after closing");
         }
-        tracing::warn!(path = ?self.database_file, "the log is still held open after closing");
     }
+}
+
+/// Waits until nothing holds the database file; false when that took too long. Another process
+/// cannot: the directory's own lock keeps it out.
+fn await_free(database_file: &Path) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < STORE_CLOSE_MAX {
+        // The database locks its file as long as anything holds it; a missing one is free.
+        let free = File::open(database_file).map_or(true, |file| file.try_lock().is_ok());
+        if free {
+            return true;
+        }
+        std::thread::sleep(STORE_CLOSE_POLL);
+    }
+    false
 }
 
 fn key(round: u64, chunk: u32) -> [u8; 16] {
@@ -104,6 +112,8 @@ impl SledStore {
             .flush_every_ms(None)
             .cache_capacity(STORE_CACHE_BYTES)
             .use_compression(false);
+        // One that was opened in this process before may not have let go yet.
+        await_free(&folder.join("db"));
         let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
         let Ok(opened) = opened else {
             let place = folder.to_string_lossy().into_owned();
