@@ -18,7 +18,7 @@ export const STORABLE_PARTS_CHECKED = 64;
 // Requests
 
 /** Requests of this node's callers that are not settled. */
-export const REQUESTS_IN_FLIGHT_MAX = 1_000_000;
+export const REQUESTS_IN_FLIGHT_MAX = 250_000;
 /** Bytes in the outbox that are handed over before the tick ends. */
 export const OUTBOX_FLUSH_BYTES = 64 * 1024;
 /** Commands in the outbox that are handed over before the tick ends. */

@@ -25,6 +25,16 @@ export interface CallTarget {
   readonly group?: string;
 }
 
+/** What the client asks the rest of the node. */
+export interface ClientContext {
+  /** What a route is about, for errors. */
+  target(route: number): CallTarget;
+  /** The error that storage failed with, if it did. */
+  storageError(): RaftKVError | undefined;
+  /** Why nothing answers for a route here: MODULE_NOT_BOUND, NO_SUCH_KEYSPACE ... if known. */
+  absence(route: number): RaftKVError | undefined;
+}
+
 /** The default settings, as in RaftKV. */
 export const DEFAULT_CALL: CallSettings = {
   timeout: 500,
@@ -34,6 +44,10 @@ export const DEFAULT_CALL: CallSettings = {
   shardLockRetryInterval: 200,
   consistency: "linearizable",
 };
+
+/** How long a call with the default settings is tried in all, in milliseconds. */
+export const DEFAULT_CALL_MS: number =
+  DEFAULT_CALL.timeout + DEFAULT_CALL.retry * (DEFAULT_CALL.retryInterval + DEFAULT_CALL.timeout);
 
 /** What is known of a failed command's effect. */
 export type Outcome = "unknown" | "not applied";

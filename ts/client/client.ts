@@ -9,7 +9,7 @@
  * - while a command waits to be sent again, later ones of this node on the same key wait behind it,
  *   so that calls that were not awaited take effect in call order.
  */
-import { RaftKVError } from "../errors.ts";
+import type { RaftKVError } from "../errors.ts";
 import { REFUSED } from "../host/host.ts";
 import { resultValue } from "../host/replica.ts";
 import {
@@ -21,8 +21,15 @@ import {
 import { Refusal, type Result } from "../machine/machine.ts";
 import type { NativeEngine } from "../native/engine.ts";
 import { ROUTE_GROUP } from "../native/frames.ts";
-import { type CallSettings, type CallTarget, callError, DEFAULT_CALL } from "./call.ts";
-import { commandError } from "./failure.ts";
+import {
+  type CallSettings,
+  type ClientContext,
+  callError,
+  DEFAULT_CALL,
+  DEFAULT_CALL_MS,
+} from "./call.ts";
+import { CallClock } from "./call-clock.ts";
+import { asError, commandError, rejected, withOutcome } from "./failure.ts";
 import { Fences } from "./fences.ts";
 import { Held } from "./held.ts";
 import {
@@ -40,16 +47,6 @@ import { holdKey, type SlowRequest, slowRequest } from "./slow-request.ts";
 /** How often time limits are looked at, in milliseconds. */
 const TIME_LIMIT_CHECK_MS = 50;
 
-/** What the client asks the rest of the node. */
-export interface ClientContext {
-  /** What a route is about, for errors. */
-  target(route: number): CallTarget;
-  /** The error that storage failed with, if it did. */
-  storageError(): RaftKVError | undefined;
-  /** Why nothing answers for a route here: MODULE_NOT_BOUND, NO_SUCH_KEYSPACE ... if known. */
-  absence(route: number): RaftKVError | undefined;
-}
-
 let captured: Resolve = () => {};
 const capture = (resolve: Resolve) => {
   captured = resolve;
@@ -63,6 +60,7 @@ export class Client {
   private readonly held = new Held();
   private readonly outbox = new Outbox();
   private readonly fences = new Fences(this.held);
+  private readonly clock = new CallClock(TIME_LIMIT_CHECK_MS);
   private encoding = false;
   private readonly again = new Set<SlowRequest>();
   private againScheduled = false;
@@ -140,7 +138,7 @@ export class Client {
     state.unknown ||= unknown;
     switch (reason) {
       case REFUSED.notLeader:
-        this.retryLater(state, "NO_LEADER");
+        this.retryLater(state);
         return;
       case REFUSED.unknownGroup:
         this.unknownGroup(state);
@@ -153,7 +151,7 @@ export class Client {
         return;
       default:
         // A group that stopped while the node is open: the retry learns why.
-        if (this.closed === undefined) this.retryLater(state, "NO_LEADER");
+        if (this.closed === undefined) this.retryLater(state);
         else this.fail(state, this.error(state, "CLOSED"));
         return;
     }
@@ -203,7 +201,7 @@ export class Client {
   /** Hands the outbox to the engine now; otherwise that happens at the end of the tick. */
   flush(): void {
     if (this.againScheduled) this.flushAgain();
-    const chunk = this.outbox.take();
+    const chunk = this.outbox.take(this.clock.now());
     if (chunk === undefined) return;
     try {
       this.engine.submit(chunk.writer.bytes, chunk.writer.length, chunk.base);
@@ -242,7 +240,7 @@ export class Client {
       this.removeLast(chunk);
       return false;
     }
-    state.deadline = performance.now() + call.timeout;
+    state.deadline = this.clock.now() + call.timeout;
     return true;
   }
 
@@ -252,7 +250,7 @@ export class Client {
     const { timeout, retry, retryInterval } = state.call;
     state.waiting = true;
     state.behind = true;
-    state.deadline = performance.now() + timeout + (timeout + retryInterval) * retry;
+    state.deadline = this.clock.now() + timeout + (timeout + retryInterval) * retry;
     this.timer ??= this.startTimer();
     return true;
   }
@@ -272,8 +270,7 @@ export class Client {
     const resolve = this.requests.take(request);
     if (resolve === undefined) return undefined;
     const record = chunk.record(request);
-    const route = new DataView(record.buffer).getUint32(4, true);
-    const state = slowRequest(request, record, route, resolve, DEFAULT_CALL);
+    const state = slowRequest(request, record, chunk.route(request), resolve, DEFAULT_CALL);
     state.deadline = chunk.sentAt + DEFAULT_CALL.timeout;
     this.requests.slow.set(request, state);
     return state;
@@ -305,7 +302,7 @@ export class Client {
       if (follower === undefined || follower === state) continue;
       follower.waiting = false;
       follower.behind = false;
-      follower.deadline = performance.now() + follower.call.timeout;
+      follower.deadline = this.clock.now() + follower.call.timeout;
       this.sendAgain(follower);
     }
   }
@@ -383,24 +380,35 @@ export class Client {
     this.wait(state, state.call.shardLockRetryInterval);
   }
 
-  private retryLater(state: SlowRequest, code: "NO_LEADER" | "TIMEOUT"): void {
+  private retryLater(state: SlowRequest): void {
     if (state.attempts++ >= state.call.retry) {
-      this.fail(state, this.error(state, code));
+      this.fail(state, this.error(state, "NO_LEADER"));
       return;
     }
     this.wait(state, state.call.retryInterval);
   }
 
+  /**
+   * An attempt got no answer in time. The engine has the command still and answers all that it
+   * took, so it is not sent again: that would only add to what makes it slow.
+   */
+  private attemptTimedOut(state: SlowRequest, now: number): void {
+    const { timeout, retry, retryInterval } = state.call;
+    state.unknown = true;
+    if (state.attempts++ >= retry) this.fail(state, this.error(state, "TIMEOUT"));
+    else state.deadline = now + retryInterval + timeout;
+  }
+
   private wait(state: SlowRequest, milliseconds: number): void {
     if (this.waitBehind(state)) return;
     state.waiting = true;
-    state.deadline = performance.now() + milliseconds;
+    state.deadline = this.clock.now() + milliseconds;
     if (!state.fenced) this.held.hold(holdKey(state), state.request);
     this.timer ??= this.startTimer();
   }
 
   private resend(state: SlowRequest): void {
-    state.deadline = performance.now() + state.call.timeout;
+    state.deadline = this.clock.now() + state.call.timeout;
     this.sendAgain(state);
     if (state.waiting) this.release(state);
   }
@@ -446,18 +454,28 @@ export class Client {
     }
   }
 
+  /** Ends what was sent with the default settings and got no answer in all its attempts' time. */
+  private giveUp(chunk: Chunk): void {
+    for (let request = chunk.first; request <= chunk.last; request++) {
+      const resolve = this.requests.take(request);
+      if (resolve === undefined) continue;
+      const target = this.context.target(chunk.route(request));
+      resolve(rejected(callError("TIMEOUT", "unknown", target)));
+    }
+  }
+
   private startTimer(): NodeJS.Timeout {
+    this.clock.start();
     const timer = setInterval(() => this.checkTimeLimits(), TIME_LIMIT_CHECK_MS);
     timer.unref();
     return timer;
   }
 
   private checkTimeLimits(): void {
-    const now = performance.now();
+    const now = this.clock.tick();
     for (const chunk of this.outbox.sent) {
-      if (chunk.sentAt + DEFAULT_CALL.timeout > now) break;
-      const { first, last } = chunk;
-      for (let request = first; request <= last; request++) this.slow(request);
+      if (chunk.sentAt + DEFAULT_CALL_MS > now) break;
+      this.giveUp(chunk);
     }
     this.outbox.reclaim(this.requests.ringTail);
     for (const state of [...this.requests.slow.values()]) {
@@ -467,8 +485,7 @@ export class Client {
       } else if (state.waiting) {
         this.resend(state);
       } else {
-        state.unknown = true;
-        this.retryLater(state, "TIMEOUT");
+        this.attemptTimedOut(state, now);
       }
     }
     if (this.inFlight === 0) {
@@ -476,22 +493,6 @@ export class Client {
       this.timer = undefined;
     }
   }
-}
-
-function rejected(error: RaftKVError): Promise<never> {
-  const promise = Promise.reject(error);
-  // The caller's promise adopts this one in a later microtask; until then nobody listens to it.
-  promise.catch(() => {});
-  return promise;
-}
-
-function withOutcome(error: RaftKVError, outcome: "unknown" | "not applied"): RaftKVError {
-  return new RaftKVError(error.code, error.message, { cause: error, outcome });
-}
-
-function asError(error: unknown): RaftKVError {
-  if (error instanceof RaftKVError) return error;
-  return new RaftKVError("INTERNAL", String(error), { cause: error });
 }
 
 export { NO_KEY };

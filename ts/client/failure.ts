@@ -22,3 +22,22 @@ export function refusalOf(error: unknown): Refusal | undefined {
 export function queryError(refusal: Refusal, target: CallTarget): RaftKVError {
   return new RaftKVError("QUERY_FAILED", refusal.message, { outcome: "not applied", ...target });
 }
+
+/** A rejected promise to resolve a caller's promise with; nobody else will listen to it. */
+export function rejected(error: RaftKVError): Promise<never> {
+  const promise = Promise.reject(error);
+  // The caller's promise adopts this one in a later microtask; until then nobody listens to it.
+  promise.catch(() => {});
+  return promise;
+}
+
+/** The same error, saying what is known of the command's effect. */
+export function withOutcome(error: RaftKVError, outcome: "unknown" | "not applied"): RaftKVError {
+  return new RaftKVError(error.code, error.message, { cause: error, outcome });
+}
+
+/** Whatever was thrown, as an error of the public kind. */
+export function asError(error: unknown): RaftKVError {
+  if (error instanceof RaftKVError) return error;
+  return new RaftKVError("INTERNAL", String(error), { cause: error });
+}

@@ -26,7 +26,7 @@ export class Chunk {
   base = 0;
   /** Request number of the first record. */
   first = 0;
-  /** When the chunk was handed to the engine, by `performance.now()`; 0 = not yet. */
+  /** When the chunk was handed to the engine, by the client's clock; 0 = not yet. */
   sentAt = 0;
 
   /** Makes the chunk empty for records from `first` on. */
@@ -68,6 +68,12 @@ export class Chunk {
   /** Takes the last record back out. */
   removeLast(): void {
     this.writer.length = this.offsets.pop() as number;
+  }
+
+  /** The route of a request's record. */
+  route(request: number): number {
+    const start = this.offsets[request - this.first] as number;
+    return (this.writer.words[(start >> 2) + RECORD.route] as number) >>> 0;
   }
 
   /** A copy of the record of a request. */
@@ -115,7 +121,7 @@ export class Outbox {
   }
 
   /** Ends the current chunk and counts it as sent; `undefined` when there is nothing in it. */
-  take(): Chunk | undefined {
+  take(now: number): Chunk | undefined {
     const chunk = this.current;
     this.current = undefined;
     if (chunk === undefined) return undefined;
@@ -123,14 +129,24 @@ export class Outbox {
       this.spare.push(chunk);
       return undefined;
     }
-    chunk.sentAt = performance.now();
+    chunk.sentAt = now;
     this.sent.push(chunk);
     return chunk;
   }
 
   /** The chunk that a request was sent in, as long as it is kept. */
   find(request: number): Chunk | undefined {
-    return this.sent.find((chunk) => request >= chunk.first && request <= chunk.last);
+    // Chunks are in the order of their requests.
+    let low = 0;
+    let high = this.sent.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const chunk = this.sent[middle] as Chunk;
+      if (request < chunk.first) high = middle - 1;
+      else if (request > chunk.last) low = middle + 1;
+      else return chunk;
+    }
+    return undefined;
   }
 
   /** Takes chunks back for use whose requests are all below `tail`. */
