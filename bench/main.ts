@@ -14,8 +14,8 @@ import { measureSplit } from "./split-pause.ts";
 import { openStore, runGets, runSets, type Store, valuesOf } from "./workloads.ts";
 
 const quick = process.argv.includes("--quick");
-const rounds = quick ? 2 : 5;
-const seconds = quick ? 0.6 : 2;
+const rounds = quick ? 2 : 3;
+const seconds = quick ? 0.6 : 1.5;
 const sizes = quick ? [5] : [5, 100, 1024];
 const clientCounts = [1, 64, 1024];
 
