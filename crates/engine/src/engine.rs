@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -18,14 +19,17 @@ use crate::error::EngineError;
 use crate::events::{Event, EventQueue, FailureKind, Reason, StateMachineHost};
 use crate::group::Group;
 use crate::identity::NodeIdentity;
-use crate::leases;
-use crate::lifecycle::{self, GroupLocks};
+use crate::leases::{self, LeaseClock};
+use crate::lifecycle::{self, GroupLocks, Opening, Tombs};
+use crate::limits::LEASE_MARGIN_DIVISOR;
+use crate::links::Links;
 use crate::options::EngineOptions;
 use crate::proposer::Proposer;
 use crate::routes::Routes;
 use crate::runtime::runtime;
 use crate::statistics::{Counters, EngineStatistics};
 use crate::submission::{Groups, Submission};
+use crate::timer::Timer;
 
 /// A group that the journal keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +42,7 @@ pub struct StoredGroup {
 
 /// One node's Raft groups. Clones are the same engine; the last one to go stops what still runs.
 #[derive(Clone)]
-pub struct Engine(Arc<Shared>);
+pub struct Engine(pub(crate) Arc<Shared>);
 
 /// What the parts of an engine share.
 pub(crate) struct Shared {
@@ -51,10 +55,14 @@ pub(crate) struct Shared {
     pub(crate) proposer: Arc<Proposer>,
     pub(crate) locks: GroupLocks,
     pub(crate) running: Mutex<HashMap<u32, oneshot::Receiver<()>>>,
+    pub(crate) links: Arc<Links>,
+    pub(crate) timer: Arc<Timer>,
+    pub(crate) clock: LeaseClock,
+    pub(crate) tombs: Mutex<Tombs>,
     groups: RwLock<Groups>,
     routes: Routes,
     submission: Submission,
-    runtime: Handle,
+    pub(crate) runtime: Handle,
     closing: AtomicBool,
     closed: tokio::sync::Mutex<Option<Result<(), EngineError>>>,
 }
@@ -71,6 +79,11 @@ impl Shared {
     /// Why the storage stopped, if it did.
     pub(crate) fn failure(&self) -> Option<EngineError> {
         self.proposer.failure().cloned()
+    }
+
+    /// For how long a follower honours the lease of the leader that it heard.
+    pub(crate) fn election_timeout(&self) -> Duration {
+        Duration::from_millis(self.options.election_timeout_ms)
     }
 
     /// An open group.
@@ -117,6 +130,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.proposer.stop();
+        self.timer.stop();
         for group in self.all() {
             group.halt();
             if let Some(raft) = group.raft().cloned() {
@@ -147,6 +161,17 @@ impl Engine {
         };
         let submission = Submission::new(session, proposer.clone(), counters.clone(), &options);
         runtime.spawn(proposer.clone().run());
+        let election_timeout = Duration::from_millis(options.election_timeout_ms);
+        let timer = Arc::new(Timer::new(
+            Duration::from_millis(options.heartbeat_interval_ms),
+            election_timeout,
+        ));
+        runtime.spawn(timer.clone().run());
+        let clock = LeaseClock {
+            opened: Instant::now(),
+            length: election_timeout - election_timeout / LEASE_MARGIN_DIVISOR,
+        };
+        let (links, errands) = Links::new();
         let shared = Arc::new(Shared {
             options,
             config,
@@ -157,6 +182,10 @@ impl Engine {
             proposer,
             locks: GroupLocks::default(),
             running: Mutex::default(),
+            links: Arc::new(links),
+            timer,
+            clock,
+            tombs: Mutex::default(),
             groups: RwLock::default(),
             routes: Routes::default(),
             submission,
@@ -170,6 +199,8 @@ impl Engine {
                 shared.storage_failed(error);
             }
         }));
+        let errands = lifecycle::run_errands(Arc::downgrade(&shared), errands);
+        shared.runtime.spawn(errands);
         Ok(Engine(shared))
     }
 
@@ -193,19 +224,23 @@ impl Engine {
     /// Creates a group with this node as its only member, and returns the slot of its lease once
     /// this node leads it. A group that is there with the same descriptor is opened, or left open.
     pub async fn create_group(&self, group: u32, descriptor: Bytes) -> Result<u32, EngineError> {
-        if group == 0 || group > i32::MAX as u32 {
-            return Err(EngineError::InvalidArgument(format!(
-                "{group} is no group's number"
-            )));
-        }
-        self.run(lifecycle::create(self.0.clone(), group, descriptor))
-            .await
+        check_group_number(group)?;
+        let opening = Opening::Alone;
+        self.run(lifecycle::create(
+            self.0.clone(),
+            group,
+            descriptor,
+            opening,
+        ))
+        .await
     }
 
     /// Opens a stored group: gives the host its snapshot and its committed entries, and returns the
-    /// slot of its lease once this node leads it.
+    /// slot of its lease; where this node is the only voter, once it leads it.
     pub async fn open_group(&self, group: u32) -> Result<u32, EngineError> {
-        self.run(lifecycle::open(self.0.clone(), group)).await
+        let opening = Opening::Stored { bound: true };
+        self.run(lifecycle::open(self.0.clone(), group, opening))
+            .await
     }
 
     /// Closes a group, after what is under way; it can be opened again.
@@ -215,7 +250,8 @@ impl Engine {
 
     /// Closes a group and deletes its log and snapshots. Its number is not used again.
     pub async fn remove_group(&self, group: u32) -> Result<(), EngineError> {
-        self.run(lifecycle::remove(self.0.clone(), group)).await
+        self.run(lifecycle::remove(self.0.clone(), group, None))
+            .await
     }
 
     /// Runs work on the engine's runtime, for a host that has none of its own.
@@ -224,7 +260,7 @@ impl Engine {
     }
 
     /// Runs to the end even if the caller no longer waits.
-    async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
     ) -> Result<T, EngineError> {
@@ -342,6 +378,16 @@ impl Engine {
     }
 }
 
+/// Refuses what is no group's number.
+pub(crate) fn check_group_number(group: u32) -> Result<(), EngineError> {
+    if group == 0 || group > i32::MAX as u32 {
+        return Err(EngineError::InvalidArgument(format!(
+            "{group} is no group's number"
+        )));
+    }
+    Ok(())
+}
+
 async fn close(shared: Arc<Shared>) -> Result<(), EngineError> {
     let mut closed = shared.closed.lock().await;
     if let Some(result) = closed.as_ref() {
@@ -361,6 +407,7 @@ async fn close(shared: Arc<Shared>) -> Result<(), EngineError> {
     )
     .await;
     shared.proposer.stop();
+    shared.timer.stop();
     let journal = shared.journal.clone();
     let result = match tokio::task::spawn_blocking(move || journal.close()).await {
         Ok(result) => result.map_err(EngineError::from),

@@ -50,6 +50,17 @@ pub enum EngineError {
     /// Nobody leads the group.
     #[error("group {0} has no leader")]
     NoLeader(u32),
+    /// Another node leads the group, or none that is known.
+    #[error("this node does not lead group {group}")]
+    NotLeader {
+        /// The group.
+        group: u32,
+        /// The node that leads, or 0.
+        leader: u64,
+    },
+    /// It did not happen in time; it may yet happen.
+    #[error("timed out: {0}")]
+    TimedOut(String),
     /// A frame of commands does not hold to its layout; nothing of it was taken.
     #[error("malformed frame: {0}")]
     MalformedFrame(String),
@@ -74,6 +85,8 @@ impl EngineError {
             EngineError::NoSuchSnapshot { .. } => "NO_SUCH_SNAPSHOT",
             EngineError::AlreadyAdded(_) => "ALREADY_ADDED",
             EngineError::NoLeader(_) => "NO_LEADER",
+            EngineError::NotLeader { .. } => "NOT_LEADER",
+            EngineError::TimedOut(_) => "TIMED_OUT",
             EngineError::MalformedFrame(_) => "MALFORMED_FRAME",
             EngineError::InvalidArgument(_) => "INVALID_ARGUMENT",
         }

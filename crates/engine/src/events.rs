@@ -92,6 +92,20 @@ pub(crate) enum Event {
         group: u32,
         number: u64,
     },
+    /// A read that asked for it may be answered.
+    ReadReady {
+        group: u32,
+        number: u64,
+    },
+    /// A leader has a member here: the group was created, unbound.
+    MemberWanted {
+        group: u32,
+        descriptor: Bytes,
+    },
+    /// This node is no member any more: the group was removed here.
+    MemberRemoved {
+        group: u32,
+    },
 }
 
 impl Event {
@@ -102,6 +116,7 @@ impl Event {
             Event::SnapshotChunk { chunk, .. } => 16 + chunk.len(),
             Event::CommandsRefused { requests, .. } => 28 + 12 * requests.len(),
             Event::StorageFailed { text, .. } => 20 + text.len(),
+            Event::MemberWanted { descriptor, .. } => 16 + descriptor.len(),
             _ => 28,
         }
     }
@@ -116,8 +131,12 @@ impl Event {
             | Event::InstallSnapshot { group }
             | Event::SnapshotChunk { group, .. }
             | Event::SnapshotInstalled { group }
+            | Event::ReadReady { group, .. }
             | Event::SnapshotMayContinue { group, .. } => Some(*group),
-            Event::CommandsRefused { .. } | Event::StorageFailed { .. } => None,
+            Event::CommandsRefused { .. }
+            | Event::StorageFailed { .. }
+            | Event::MemberWanted { .. }
+            | Event::MemberRemoved { .. } => None,
         }
     }
 
@@ -133,12 +152,17 @@ impl Event {
             Event::CommandsRefused { .. } => event_type::COMMANDS_REFUSED,
             Event::StorageFailed { .. } => event_type::STORAGE_FAILED,
             Event::SnapshotMayContinue { .. } => event_type::SNAPSHOT_MAY_CONTINUE,
+            Event::ReadReady { .. } => event_type::READ_READY,
+            Event::MemberWanted { .. } => event_type::MEMBER_WANTED,
+            Event::MemberRemoved { .. } => event_type::MEMBER_REMOVED,
         }
     }
 
     fn group(&self) -> u32 {
         match self {
-            Event::CommandsRefused { group, .. } => *group,
+            Event::CommandsRefused { group, .. }
+            | Event::MemberWanted { group, .. }
+            | Event::MemberRemoved { group } => *group,
             other => other.state_of().unwrap_or(0),
         }
     }
@@ -159,8 +183,15 @@ impl Event {
             }
             Event::LeaderReady { term: number, .. }
             | Event::BeginSnapshot { number, .. }
+            | Event::ReadReady { number, .. }
             | Event::SnapshotMayContinue { number, .. } => writer.number(*number),
-            Event::InstallSnapshot { .. } | Event::SnapshotInstalled { .. } => {}
+            Event::InstallSnapshot { .. }
+            | Event::SnapshotInstalled { .. }
+            | Event::MemberRemoved { .. } => {}
+            Event::MemberWanted { descriptor, .. } => {
+                writer.word(descriptor.len() as u32);
+                writer.bytes(descriptor);
+            }
             Event::SnapshotChunk { chunk, .. } => {
                 writer.word(chunk.len() as u32);
                 writer.bytes(chunk);

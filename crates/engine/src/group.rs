@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use raft_kv_journal::GroupLog;
@@ -11,9 +12,13 @@ use crate::batching::{Pending, Proposal};
 use crate::events::{Event, EventQueue};
 use crate::leases::Lease;
 use crate::limits::SNAPSHOT_LOG_MULTIPLE;
+use crate::members::MemberLog;
+use crate::network;
 use crate::raft::snapshot::SnapshotDesk;
-use crate::raft::types::{Raft, Vote};
+use crate::raft::types::{LogId, Membership, Raft, StoredMembership, Vote};
+use crate::receiving::Receiving;
 use crate::statistics::Counters;
+use crate::timer::Timer;
 
 /// Commands that wait, and whether more may come.
 #[derive(Default)]
@@ -52,10 +57,27 @@ pub(crate) struct Group {
     pub(crate) log_bytes: AtomicU64,
     /// The engine's counters.
     pub(crate) counters: Arc<Counters>,
+    /// The host has the group's code: it applies, and may lead.
+    pub(crate) bound: bool,
+    /// Who its members are.
+    pub(crate) members: Mutex<MemberLog>,
+    /// One change of the members at a time.
+    pub(crate) changing: tokio::sync::Mutex<()>,
+    /// The snapshot that is being received.
+    pub(crate) receiving: tokio::sync::Mutex<Option<Receiving>>,
+    timer: Arc<Timer>,
+    opened: Instant,
+    guarded_until: Instant,
+    /// Microseconds from `opened`, plus 1; 0 = never.
+    last_heard: AtomicU64,
+    known_term: AtomicU64,
+    /// This node is a voter, and not the only one.
+    votes_with_others: AtomicBool,
+    has_others: AtomicBool,
     raft: OnceLock<Raft>,
     events: Arc<EventQueue>,
     leading: watch::Sender<bool>,
-    known_leader: AtomicU64,
+    leaders: watch::Sender<u64>,
     snapshot_log_bytes_min: u64,
 }
 
@@ -68,6 +90,10 @@ pub(crate) struct GroupParts {
     pub(crate) events: Arc<EventQueue>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) snapshot_log_bytes_min: u64,
+    pub(crate) bound: bool,
+    pub(crate) timer: Arc<Timer>,
+    /// Until when it gives no votes, as it may have acknowledged a lease before.
+    pub(crate) guarded_until: Instant,
 }
 
 impl Group {
@@ -87,10 +113,21 @@ impl Group {
             stop: AtomicBool::new(false),
             log_bytes: AtomicU64::new(0),
             counters: parts.counters,
+            bound: parts.bound,
+            members: Mutex::default(),
+            changing: tokio::sync::Mutex::new(()),
+            receiving: tokio::sync::Mutex::new(None),
+            timer: parts.timer,
+            opened: Instant::now(),
+            guarded_until: parts.guarded_until,
+            last_heard: AtomicU64::new(0),
+            known_term: AtomicU64::new(0),
+            votes_with_others: AtomicBool::new(false),
+            has_others: AtomicBool::new(false),
             raft: OnceLock::new(),
             events: parts.events,
             leading: watch::Sender::new(false),
-            known_leader: AtomicU64::new(0),
+            leaders: watch::Sender::new(0),
             snapshot_log_bytes_min: parts.snapshot_log_bytes_min,
         }
     }
@@ -107,27 +144,131 @@ impl Group {
     }
 
     /// This node was elected, and its vote is durable.
-    pub(crate) fn lead(&self, term: u64) {
+    pub(crate) fn lead(self: &Arc<Self>, term: u64) {
+        self.known_term.store(term, Ordering::SeqCst);
         self.lease.lead(term);
         self.tell_leader(self.node, term);
         self.leading.send_replace(true);
+        self.timer.update(self);
     }
 
     /// This node gives its vote to another, or stands for election: it does not lead.
-    pub(crate) fn follow(&self, vote: &Vote) {
+    pub(crate) fn follow(self: &Arc<Self>, vote: &Vote) {
         self.lease.follow();
         self.leading.send_replace(false);
         let leader_id = vote.leader_id();
+        self.known_term.store(leader_id.term, Ordering::SeqCst);
         let leader = if vote.is_committed() {
             leader_id.node_id
         } else {
             0
         };
         self.tell_leader(leader, leader_id.term);
+        self.timer.update(self);
+    }
+
+    /// The term of the last vote that was given or learned.
+    pub(crate) fn known_term(&self) -> u64 {
+        self.known_term.load(Ordering::SeqCst)
+    }
+
+    /// The node that leads as far as is known here; 0 = none.
+    pub(crate) fn known_leader(&self) -> u64 {
+        *self.leaders.borrow()
+    }
+
+    /// A leader sent something. One whose term is over is not listened to.
+    pub(crate) fn heard_from(&self, vote: network::Vote) {
+        if vote.term >= self.known_term() {
+            self.heard_at_least(Instant::now());
+        }
+    }
+
+    /// A leader may have been heard at this time.
+    pub(crate) fn heard_at_least(&self, at: Instant) {
+        let since = at.saturating_duration_since(self.opened).as_micros() as u64;
+        self.last_heard.fetch_max(since + 1, Ordering::Relaxed);
+    }
+
+    /// When a leader was last heard.
+    pub(crate) fn last_heard(&self) -> Option<Instant> {
+        let since = self.last_heard.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.opened + Duration::from_micros(since))
+    }
+
+    /// Until when this member gives no votes and does not stand.
+    pub(crate) fn guarded_until(&self) -> Instant {
+        self.guarded_until
+    }
+
+    /// Whether this node leads members that have to hear of it.
+    pub(crate) fn beats(&self) -> bool {
+        self.has_others.load(Ordering::SeqCst)
+            && self.lease.leading_term().is_some()
+            && !self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Whether this node is to be elected when no leader is heard of.
+    pub(crate) fn stands(&self) -> bool {
+        self.bound
+            && self.votes_with_others.load(Ordering::SeqCst)
+            && self.lease.leading_term().is_none()
+            && !self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Whether this node is the only voter.
+    pub(crate) fn votes_alone(&self) -> bool {
+        let sets = self.members.lock().voter_sets();
+        !sets.is_empty() && sets.iter().all(|voters| *voters == [self.node])
+    }
+
+    /// What the opened log says of the members.
+    pub(crate) fn restore_members(
+        self: &Arc<Self>,
+        committed: StoredMembership,
+        effective: StoredMembership,
+    ) {
+        self.members.lock().restore(committed, effective);
+        self.members_changed();
+    }
+
+    /// A membership was appended to the log.
+    pub(crate) fn append_members(self: &Arc<Self>, log_id: LogId, membership: Membership) {
+        self.members.lock().append(log_id, membership);
+        self.members_changed();
+    }
+
+    /// The log was cut off behind an index.
+    pub(crate) fn truncate_members(self: &Arc<Self>, last_index: Option<u64>) {
+        if self.members.lock().truncate_after(last_index) {
+            self.members_changed();
+        }
+    }
+
+    /// A snapshot with this membership was installed.
+    pub(crate) fn install_members(self: &Arc<Self>, membership: StoredMembership) {
+        self.members.lock().install(membership);
+        self.members_changed();
+    }
+
+    fn members_changed(self: &Arc<Self>) {
+        let (sets, others) = {
+            let members = self.members.lock();
+            let all = members.members();
+            let others = all.iter().any(|member| member.node != self.node);
+            (members.voter_sets(), others)
+        };
+        let votes = sets.iter().any(|voters| voters.contains(&self.node));
+        let alone = sets.iter().all(|voters| *voters == [self.node]);
+        self.votes_with_others
+            .store(votes && !alone, Ordering::SeqCst);
+        self.has_others.store(others, Ordering::SeqCst);
+        self.lease.set_voters(sets);
+        self.timer.update(self);
     }
 
     fn tell_leader(&self, leader: u64, term: u64) {
-        let before = self.known_leader.swap(leader, Ordering::SeqCst);
+        let before = self.leaders.send_replace(leader);
         if before != leader && !self.stop.load(Ordering::SeqCst) {
             self.events.push(Event::LeaderChanged {
                 group: self.id,
@@ -142,6 +283,14 @@ impl Group {
         let mut leading = self.leading.subscribe();
         // The sender lives as long as the group, which is borrowed here.
         drop(leading.wait_for(|leads| *leads).await);
+    }
+
+    /// Waits until another node is known to lead.
+    pub(crate) async fn wait_for_other_leader(&self) {
+        let mut leaders = self.leaders.subscribe();
+        let other = |leader: &u64| *leader != 0 && *leader != self.node;
+        // The sender lives as long as the group, which is borrowed here.
+        drop(leaders.wait_for(other).await);
     }
 
     /// Whether the log has outgrown its snapshot.
@@ -185,6 +334,7 @@ impl Group {
     pub(crate) fn halt(&self) {
         self.lease.end();
         self.stop.store(true, Ordering::SeqCst);
+        self.timer.forget(self.id);
         self.snapshots.close();
         self.events.nudge();
     }

@@ -5,13 +5,14 @@
 //! back is used again as late as possible, so that a reader that outlived its group by a moment
 //! meets 0, not another group's lease.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::limits::LEASE_SLOTS_MAX;
+use crate::limits::{LEASE_SLOTS_MAX, LEASE_TICK};
 
 /// A slot's value for "no time limit": this node is the only voter, and leads.
 pub const LEASE_FOREVER: i32 = i32::MAX;
@@ -49,27 +50,63 @@ enum Standing {
 #[derive(Debug)]
 struct State {
     standing: Standing,
-    sole_voter: bool,
+    /// The host has applied all that came before the term in which this node leads.
+    ready: bool,
+    /// Leadership is being given away: no lease for the rest of the term.
+    withheld: bool,
+    /// The sets of voters of which each must agree; more than one while they change.
+    voters: Vec<Vec<u64>>,
+    /// When the newest round that a voter acknowledged in this term was sent.
+    acknowledged: HashMap<u64, Instant>,
+}
+
+/// How leases with a time limit are counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeaseClock {
+    /// Tick 0.
+    pub(crate) opened: Instant,
+    /// For how long after the sending of an acknowledged round its lease runs.
+    pub(crate) length: Duration,
+}
+
+impl LeaseClock {
+    /// The tick up to which a lease runs whose round was sent at `sent`; 0 when there is none.
+    fn ticks(&self, sent: Instant) -> i32 {
+        let runs = (sent + self.length).saturating_duration_since(self.opened);
+        let ticks = runs.as_millis() / LEASE_TICK.as_millis();
+        // Never the value that means "no time limit".
+        i32::try_from(ticks)
+            .ok()
+            .filter(|ticks| *ticks != LEASE_FOREVER)
+            .unwrap_or(0)
+    }
 }
 
 /// One group's lease. Given only while this node leads, in the term for which the host has said
-/// that everything before it is applied.
+/// that everything before it is applied, and only for as long as no other node can be elected.
 #[derive(Debug)]
 pub(crate) struct Lease {
     slot: u32,
+    node: u64,
+    clock: LeaseClock,
     state: Mutex<State>,
 }
 
 impl Lease {
-    /// Takes a slot; `None` when all are in use.
-    pub(crate) fn take() -> Option<Self> {
+    /// Takes a slot for a group of this node; `None` when all are in use.
+    pub(crate) fn take(node: u64, clock: LeaseClock) -> Option<Self> {
         let slot = slots().free.lock().pop_front()?;
         let state = State {
             standing: Standing::Following,
-            sole_voter: false,
+            ready: false,
+            withheld: false,
+            voters: Vec::new(),
+            acknowledged: HashMap::new(),
         };
         Some(Self {
             slot,
+            node,
+            clock,
             state: Mutex::new(state),
         })
     }
@@ -83,12 +120,47 @@ impl Lease {
         &values()[self.slot as usize]
     }
 
+    fn publish(&self, state: &State) {
+        self.value().store(self.ticks(state), Ordering::SeqCst);
+    }
+
+    fn ticks(&self, state: &State) -> i32 {
+        let leads = matches!(state.standing, Standing::Leading(_));
+        if !leads || !state.ready || state.withheld || state.voters.is_empty() {
+            return 0;
+        }
+        if state.voters.iter().all(|voters| *voters == [self.node]) {
+            return LEASE_FOREVER;
+        }
+        let now = Instant::now();
+        let sent = state.voters.iter().map(|voters| {
+            let times = voters.iter().filter_map(|voter| {
+                if *voter == self.node {
+                    Some(now)
+                } else {
+                    state.acknowledged.get(voter).copied()
+                }
+            });
+            let mut times: Vec<Instant> = times.collect();
+            times.sort_unstable();
+            // As many as a majority were sent at this time or later.
+            let majority = voters.len() / 2 + 1;
+            times.len().checked_sub(majority).map(|place| times[place])
+        });
+        let sent: Option<Vec<Instant>> = sent.collect();
+        let oldest = sent.and_then(|sent| sent.into_iter().min());
+        oldest.map_or(0, |sent| self.clock.ticks(sent))
+    }
+
     /// This node was elected in `term`. The lease waits for the host.
     pub(crate) fn lead(&self, term: u64) {
         let mut state = self.state.lock();
         if state.standing != Standing::Ended {
             state.standing = Standing::Leading(term);
-            self.value().store(0, Ordering::SeqCst);
+            state.ready = false;
+            state.withheld = false;
+            state.acknowledged.clear();
+            self.publish(&state);
         }
     }
 
@@ -98,22 +170,46 @@ impl Lease {
         if state.standing != Standing::Ended {
             state.standing = Standing::Following;
         }
-        self.value().store(0, Ordering::SeqCst);
+        self.publish(&state);
     }
 
     /// Ends the lease for good.
     pub(crate) fn end(&self) {
-        self.state.lock().standing = Standing::Ended;
-        self.value().store(0, Ordering::SeqCst);
+        let mut state = self.state.lock();
+        state.standing = Standing::Ended;
+        self.publish(&state);
     }
 
-    /// Whether this node alone is the group's quorum.
-    pub(crate) fn set_sole_voter(&self, sole_voter: bool) {
+    /// Ends the lease until this node is elected anew; called before leadership is given away.
+    pub(crate) fn withhold(&self) {
         let mut state = self.state.lock();
-        state.sole_voter = sole_voter;
-        if !sole_voter {
-            self.value().store(0, Ordering::SeqCst);
+        state.withheld = true;
+        self.publish(&state);
+    }
+
+    /// The voters changed.
+    pub(crate) fn set_voters(&self, voters: Vec<Vec<u64>>) {
+        let mut state = self.state.lock();
+        state.voters = voters;
+        self.publish(&state);
+    }
+
+    /// A voter acknowledged what this node sent it as leader of `term` at `sent`.
+    pub(crate) fn acknowledged(&self, term: u64, voter: u64, sent: Instant) {
+        let mut state = self.state.lock();
+        if state.standing != Standing::Leading(term) {
+            return;
         }
+        let newest = state.acknowledged.entry(voter).or_insert(sent);
+        *newest = sent.max(*newest);
+        self.publish(&state);
+    }
+
+    /// Whether a voter acknowledged something that was sent at this time or later.
+    pub(crate) fn heard_since(&self, voter: u64, since: Instant) -> bool {
+        let state = self.state.lock();
+        let newest = state.acknowledged.get(&voter);
+        newest.is_some_and(|sent| *sent >= since)
     }
 
     /// The term in which this node leads.
@@ -126,9 +222,10 @@ impl Lease {
 
     /// The host has applied all that terms before `term` committed.
     pub(crate) fn host_ready(&self, term: u64) {
-        let state = self.state.lock();
-        if state.standing == Standing::Leading(term) && state.sole_voter {
-            self.value().store(LEASE_FOREVER, Ordering::SeqCst);
+        let mut state = self.state.lock();
+        if state.standing == Standing::Leading(term) {
+            state.ready = true;
+            self.publish(&state);
         }
     }
 }
@@ -144,45 +241,114 @@ impl Drop for Lease {
 mod tests {
     use super::*;
 
+    const LENGTH: Duration = Duration::from_millis(1480);
+
+    fn take() -> Lease {
+        let clock = LeaseClock {
+            // Times that the tests name have passed.
+            opened: Instant::now() - Duration::from_secs(10),
+            length: LENGTH,
+        };
+        Lease::take(1, clock).unwrap()
+    }
+
+    fn value(lease: &Lease) -> i32 {
+        values()[lease.slot() as usize].load(Ordering::SeqCst)
+    }
+
     #[test]
     fn is_given_only_for_the_term_that_leads_and_is_ready() {
-        let lease = Lease::take().unwrap();
-        let value = || values()[lease.slot() as usize].load(Ordering::SeqCst);
+        let lease = take();
         lease.host_ready(1);
-        assert_eq!(value(), 0, "nobody leads");
+        assert_eq!(value(&lease), 0, "nobody leads");
         lease.lead(2);
-        assert_eq!(value(), 0, "the host is not ready");
+        assert_eq!(value(&lease), 0, "the host is not ready");
         lease.host_ready(2);
-        assert_eq!(value(), 0, "other voters could elect another");
-        lease.set_sole_voter(true);
-        lease.host_ready(1);
-        assert_eq!(value(), 0, "ready for an older term");
-        lease.host_ready(2);
-        assert_eq!(value(), LEASE_FOREVER);
+        assert_eq!(value(&lease), 0, "other voters could elect another");
+        lease.set_voters(vec![vec![1]]);
+        assert_eq!(value(&lease), LEASE_FOREVER);
         lease.lead(3);
-        assert_eq!(value(), 0, "the next term starts without");
+        lease.host_ready(2);
+        assert_eq!(value(&lease), 0, "ready for an older term");
         lease.host_ready(3);
+        assert_eq!(value(&lease), LEASE_FOREVER);
         lease.follow();
-        assert_eq!(value(), 0);
+        assert_eq!(value(&lease), 0);
         lease.host_ready(3);
-        assert_eq!(value(), 0, "it follows");
+        assert_eq!(value(&lease), 0, "it follows");
         lease.lead(4);
         lease.end();
         lease.lead(5);
         lease.host_ready(5);
-        assert_eq!(value(), 0, "ended for good");
+        assert_eq!(value(&lease), 0, "ended for good");
+    }
+
+    #[test]
+    fn among_several_voters_it_counts_from_when_the_majoritys_round_was_sent() {
+        let lease = take();
+        let ticks = |sent: Instant| lease.clock.ticks(sent);
+        let start = lease.clock.opened;
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        lease.set_voters(vec![vec![1, 2, 3, 4, 5]]);
+        lease.lead(7);
+        lease.host_ready(7);
+        lease.acknowledged(7, 2, at(100));
+        assert_eq!(value(&lease), 0, "two of five");
+        lease.acknowledged(7, 3, at(200));
+        assert_eq!(value(&lease), ticks(at(100)));
+        assert_eq!(value(&lease), 1580 / 32, "rounded down");
+        lease.acknowledged(7, 4, at(300));
+        assert_eq!(value(&lease), ticks(at(200)));
+        lease.acknowledged(7, 4, at(50));
+        assert_eq!(value(&lease), ticks(at(200)), "late answers change nothing");
+        lease.acknowledged(6, 5, at(900));
+        assert_eq!(value(&lease), ticks(at(200)), "of another term");
+        lease.acknowledged(7, 9, at(900));
+        assert_eq!(value(&lease), ticks(at(200)), "no voter");
+        lease.set_voters(vec![vec![1, 2, 3, 4, 5], vec![1, 2, 9]]);
+        assert_eq!(value(&lease), ticks(at(200)), "both sets must agree");
+        lease.set_voters(vec![vec![1, 2, 3, 4, 5], vec![2, 6, 9]]);
+        assert_eq!(value(&lease), ticks(at(100)));
+        lease.set_voters(vec![vec![6, 7, 9]]);
+        assert_eq!(value(&lease), 0);
+        lease.set_voters(vec![vec![1, 2, 3]]);
+        lease.withhold();
+        lease.acknowledged(7, 2, at(2000));
+        lease.host_ready(7);
+        assert_eq!(value(&lease), 0, "withheld for the rest of the term");
+        lease.lead(8);
+        lease.host_ready(8);
+        assert_eq!(value(&lease), 0, "what an older term heard does not count");
+        lease.acknowledged(8, 2, at(2000));
+        assert_eq!(value(&lease), ticks(at(2000)));
+    }
+
+    #[test]
+    fn after_the_last_tick_there_is_none() {
+        let opened = Instant::now();
+        let clock = LeaseClock {
+            opened,
+            length: LENGTH,
+        };
+        let end = LEASE_TICK * i32::MAX as u32;
+        assert_eq!(clock.ticks(opened + end), 0);
+        assert_eq!(clock.ticks(opened + end - LENGTH), 0);
+        assert_eq!(
+            clock.ticks(opened + end - LENGTH - LEASE_TICK),
+            i32::MAX - 1
+        );
     }
 
     #[test]
     fn slots_come_back_empty_and_late() {
-        let first = Lease::take().unwrap();
+        let first = take();
         let slot = first.slot();
-        first.set_sole_voter(true);
+        first.set_voters(vec![vec![1]]);
         first.lead(1);
         first.host_ready(1);
         drop(first);
         assert_eq!(values()[slot as usize].load(Ordering::SeqCst), 0);
-        let next: Vec<Lease> = (0..100).map(|_| Lease::take().unwrap()).collect();
+        let next: Vec<Lease> = (0..100).map(|_| take()).collect();
         assert!(next.iter().all(|lease| lease.slot() != slot));
     }
 }

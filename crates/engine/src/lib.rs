@@ -15,6 +15,7 @@
 //! May not: know anything of JavaScript, or of what entries mean. openraft is used in `raft` alone.
 
 mod batching;
+mod cluster;
 mod engine;
 mod error;
 mod events;
@@ -24,19 +25,26 @@ mod identity;
 mod leases;
 mod lifecycle;
 mod limits;
+mod links;
+mod members;
+mod membership;
+pub mod network;
 mod options;
 mod proposer;
 mod raft;
+mod receiving;
 mod routes;
 mod runtime;
 mod statistics;
 mod submission;
+mod timer;
 
 pub use engine::{Engine, StoredGroup};
 pub use error::EngineError;
 pub use events::StateMachineHost;
 pub use identity::NodeIdentity;
 pub use leases::LEASE_FOREVER;
+pub use membership::{GroupStatus, MemberStatus, Role};
 pub use options::{Durability, EngineOptions, Location};
 pub use raft_kv_routing::KeyHash;
 pub use statistics::{EngineStatistics, JournalStatistics};

@@ -2,26 +2,30 @@
 //!
 //! One of these at a time for each group; different groups side by side.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use bytes::Bytes;
-use openraft::EmptyNode;
+use openraft::BasicNode;
 use parking_lot::Mutex;
 use raft_kv_journal::GroupLog;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::engine::Shared;
 use crate::error::EngineError;
-use crate::events::Reason;
+use crate::events::{Event, Reason};
 use crate::group::{Group, GroupParts};
 use crate::leases::Lease;
-use crate::limits::{CLOSE_WAIT, LEAD_WAIT, LEASE_SLOTS_MAX, STOP_WAIT};
+use crate::limits::{CLOSE_WAIT, LEAD_WAIT, LEASE_SLOTS_MAX, REMOVED_GROUPS_MAX, STOP_WAIT};
+use crate::links::Errand;
+use crate::network::{LogId, Member, Response};
+use crate::raft::codec::{decode_vote, encode_vote};
 use crate::raft::log_store::{LogStore, durable};
-use crate::raft::network::NoNetwork;
+use crate::raft::network::Ways;
 use crate::raft::state_machine::StateMachine;
-use crate::raft::types::Raft;
+use crate::raft::types::{Raft, Vote};
 
 type Lock = Arc<tokio::sync::Mutex<()>>;
 
@@ -40,6 +44,60 @@ impl GroupLocks {
     }
 }
 
+/// How a group is opened.
+#[derive(Clone, Debug)]
+pub(crate) enum Opening {
+    /// With this node as its only member, if it has none yet.
+    Alone,
+    /// With these members, if it has none yet.
+    Members(Vec<Member>),
+    /// As a member that a leader has here, and that has nothing yet.
+    Wanted,
+    /// As it was stored.
+    Stored { bound: bool },
+}
+
+impl Opening {
+    fn bound(&self) -> bool {
+        match self {
+            Opening::Alone | Opening::Members(_) => true,
+            Opening::Wanted => false,
+            Opening::Stored { bound } => *bound,
+        }
+    }
+}
+
+/// Groups that this process had open or removed.
+#[derive(Default)]
+pub(crate) struct Tombs {
+    opened: HashSet<u32>,
+    /// Up to which membership this node was a member; `None`: the group is gone.
+    removed: HashMap<u32, Option<LogId>>,
+    order: VecDeque<u32>,
+}
+
+impl Tombs {
+    fn bury(&mut self, group: u32, membership: Option<LogId>) {
+        if self.removed.insert(group, membership).is_none() {
+            self.order.push_back(group);
+        }
+        if self.order.len() > REMOVED_GROUPS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.removed.remove(&oldest);
+        }
+    }
+
+    /// Whether a leader's membership shows that it has a member here again.
+    fn may_return(&self, group: u32, membership: Option<LogId>) -> bool {
+        match self.removed.get(&group) {
+            None => true,
+            Some(None) => false,
+            Some(Some(left)) => membership.is_some_and(|it| it.index > left.index),
+        }
+    }
+}
+
 /// An open group, and how to hear of the end of its state machine.
 struct Running {
     group: Arc<Group>,
@@ -51,6 +109,7 @@ pub(crate) async fn create(
     shared: Arc<Shared>,
     id: u32,
     descriptor: Bytes,
+    opening: Opening,
 ) -> Result<u32, EngineError> {
     let _held = shared.locks.hold(id).await;
     shared.check_open()?;
@@ -58,12 +117,42 @@ pub(crate) async fn create(
     match log.state().descriptor {
         Some(stored) if stored != descriptor => return Err(EngineError::AlreadyAdded(id)),
         Some(_) => {}
-        None => save_descriptor(&log, descriptor).await?,
+        None => {
+            if matches!(opening, Opening::Wanted) {
+                // Marks the member as one that waits for its leader, and never begins by itself.
+                let nobody = encode_vote(&Vote::new(0, 0));
+                let saved = durable(|done| log.save_vote(nobody, done)).await;
+                saved.map_err(|error| EngineError::StorageFailed(error.to_string()))?;
+            }
+            save_descriptor(&log, descriptor).await?;
+        }
     }
     if let Some(group) = shared.find(id) {
         return Ok(group.lease.slot());
     }
-    open_held(&shared, id, log).await
+    open_held(&shared, id, log, opening).await
+}
+
+/// A leader has a member here that this node does not know.
+pub(crate) async fn create_wanted(
+    shared: Arc<Shared>,
+    id: u32,
+    membership: Option<LogId>,
+    descriptor: Bytes,
+) -> Result<(), EngineError> {
+    if !shared.tombs.lock().may_return(id, membership) {
+        return Err(EngineError::NoSuchGroup(id));
+    }
+    // A group that is stored is the host's to open.
+    if shared.find(id).is_some() || shared.journal.group(id).state().descriptor.is_some() {
+        return Ok(());
+    }
+    create(shared.clone(), id, descriptor.clone(), Opening::Wanted).await?;
+    let group = id;
+    shared
+        .events
+        .push(Event::MemberWanted { group, descriptor });
+    Ok(())
 }
 
 async fn save_descriptor(log: &GroupLog, descriptor: Bytes) -> Result<(), EngineError> {
@@ -79,7 +168,11 @@ async fn save_descriptor(log: &GroupLog, descriptor: Bytes) -> Result<(), Engine
 }
 
 /// Opens a stored group.
-pub(crate) async fn open(shared: Arc<Shared>, id: u32) -> Result<u32, EngineError> {
+pub(crate) async fn open(
+    shared: Arc<Shared>,
+    id: u32,
+    opening: Opening,
+) -> Result<u32, EngineError> {
     let _held = shared.locks.hold(id).await;
     shared.check_open()?;
     if shared.find(id).is_some() {
@@ -89,11 +182,51 @@ pub(crate) async fn open(shared: Arc<Shared>, id: u32) -> Result<u32, EngineErro
     if log.state().descriptor.is_none() {
         return Err(EngineError::NoSuchGroup(id));
     }
-    open_held(&shared, id, log).await
+    open_held(&shared, id, log, opening).await
 }
 
-async fn open_held(shared: &Arc<Shared>, id: u32, log: GroupLog) -> Result<u32, EngineError> {
-    let lease = Lease::take().ok_or_else(|| {
+/// The host has the group's code now, or had it when the group was opened.
+pub(crate) async fn bind(shared: Arc<Shared>, id: u32) -> Result<u32, EngineError> {
+    let _held = shared.locks.hold(id).await;
+    shared.check_open()?;
+    let log = shared.journal.group(id);
+    if log.state().descriptor.is_none() {
+        return Err(EngineError::NoSuchGroup(id));
+    }
+    if let Some(group) = shared.find(id) {
+        if group.bound {
+            return Ok(group.lease.slot());
+        }
+        // Opened anew, the group gives the host its snapshot and its entries from the beginning.
+        close_held(&shared, id).await;
+    }
+    open_held(&shared, id, log, Opening::Stored { bound: true }).await
+}
+
+/// Until when the member gives no votes: openraft forgets at a restart which lease it acknowledged.
+fn guarded_until(shared: &Shared, id: u32, log: &GroupLog) -> Result<Instant, EngineError> {
+    let vote = log.state().vote.map(decode_vote).transpose();
+    let vote = vote.map_err(|error| EngineError::DataCorrupted(error.to_string()))?;
+    let was_open = !shared.tombs.lock().opened.insert(id);
+    if vote.is_none_or(|vote| vote.leader_id().term == 0) {
+        return Ok(Instant::now());
+    }
+    let since = if was_open {
+        Instant::now()
+    } else {
+        shared.clock.opened
+    };
+    Ok(since + shared.election_timeout())
+}
+
+async fn open_held(
+    shared: &Arc<Shared>,
+    id: u32,
+    log: GroupLog,
+    opening: Opening,
+) -> Result<u32, EngineError> {
+    let guarded_until = guarded_until(shared, id, &log)?;
+    let lease = Lease::take(shared.identity.node, shared.clock).ok_or_else(|| {
         EngineError::Overloaded(format!("{LEASE_SLOTS_MAX} groups are open in this process"))
     })?;
     // The host starts this group anew; what a former opening left is of no use to it.
@@ -106,10 +239,13 @@ async fn open_held(shared: &Arc<Shared>, id: u32, log: GroupLog) -> Result<u32, 
         events: shared.events.clone(),
         counters: shared.counters.clone(),
         snapshot_log_bytes_min: shared.options.snapshot_log_bytes_min,
+        bound: opening.bound(),
+        timer: shared.timer.clone(),
+        guarded_until,
     }));
     // From here on the host can answer for the group, and closing the engine finds it.
     shared.insert(&group)?;
-    match start(shared, &group).await {
+    match start(shared, &group, &opening).await {
         Ok(ended) => {
             shared.running.lock().insert(id, ended);
             Ok(group.lease.slot())
@@ -124,6 +260,7 @@ async fn open_held(shared: &Arc<Shared>, id: u32, log: GroupLog) -> Result<u32, 
 async fn start(
     shared: &Arc<Shared>,
     group: &Arc<Group>,
+    opening: &Opening,
 ) -> Result<oneshot::Receiver<()>, (EngineError, oneshot::Receiver<()>)> {
     let (machine, ended) = StateMachine::new(
         group.clone(),
@@ -133,7 +270,7 @@ async fn start(
     let led = async {
         let raft = run(shared, group, machine).await?;
         group.set_raft(raft.clone());
-        lead(group, &raft).await?;
+        begin(shared, group, &raft, opening).await?;
         shared.proposer.list(group);
         shared.proposer.wake();
         Ok(())
@@ -150,37 +287,57 @@ async fn run(
     machine: StateMachine,
 ) -> Result<Raft, EngineError> {
     let store = LogStore::new(group.clone());
-    let raft = Raft::new(group.node, shared.config.clone(), NoNetwork, store, machine).await;
+    let ways = Ways::new(group.clone(), shared.links.clone());
+    let raft = Raft::new(group.node, shared.config.clone(), ways, store, machine).await;
     raft.map_err(|error| EngineError::StorageFailed(format!("group {}: {error}", group.id)))
 }
 
-/// Makes this node the group's first member if it has none, and its leader.
-async fn lead(group: &Arc<Group>, raft: &Raft) -> Result<(), EngineError> {
+/// Gives the group its first members if it has none, and has this node lead where it can do so
+/// alone.
+async fn begin(
+    shared: &Shared,
+    group: &Arc<Group>,
+    raft: &Raft,
+    opening: &Opening,
+) -> Result<(), EngineError> {
     let failed = |error: String| EngineError::StorageFailed(format!("group {}: {error}", group.id));
-    if !raft
-        .is_initialized()
-        .await
-        .map_err(|error| failed(error.to_string()))?
-    {
-        let members = BTreeMap::from([(group.node, EmptyNode::new())]);
+    let restored = raft
+        .with_raft_state(|state| {
+            let members = &state.membership_state;
+            (
+                members.committed().as_ref().clone(),
+                members.effective().as_ref().clone(),
+            )
+        })
+        .await;
+    let (committed, effective) = restored.map_err(|error| failed(error.to_string()))?;
+    let has_members = effective.membership().nodes().next().is_some();
+    group.restore_members(committed, effective);
+    // A member that was created for a leader has a vote from the start.
+    let waits = group.log.state().vote.is_some();
+    if !has_members && !waits {
+        let alone = vec![Member {
+            node: group.node,
+            address: String::new(),
+        }];
+        let members = match opening {
+            Opening::Members(members) => members.clone(),
+            _ => alone,
+        };
+        let members: BTreeMap<u64, BasicNode> = members
+            .into_iter()
+            .map(|member| (member.node, BasicNode::new(member.address)))
+            .collect();
         raft.initialize(members)
             .await
             .map_err(|error| failed(error.to_string()))?;
+        if !group.votes_alone() {
+            shared.timer.hurry(group);
+        }
     }
-    let node = group.node;
-    let sole_voter = raft
-        .with_raft_state(move |state| {
-            let voters: Vec<u64> = state
-                .membership_state
-                .effective()
-                .membership()
-                .voter_ids()
-                .collect();
-            voters == [node]
-        })
-        .await
-        .map_err(|error| failed(error.to_string()))?;
-    group.lease.set_sole_voter(sole_voter);
+    if !group.votes_alone() || !group.bound {
+        return Ok(());
+    }
     raft.trigger()
         .elect(true)
         .await
@@ -234,13 +391,21 @@ async fn stop(shared: &Arc<Shared>, running: Running) {
     shared.forget(group.id);
 }
 
-/// Closes a group and deletes what is stored of it.
-pub(crate) async fn remove(shared: Arc<Shared>, id: u32) -> Result<(), EngineError> {
+/// Closes a group and deletes what is stored of it. `membership` is the one that leaves this node
+/// out; without it the group is gone for good.
+pub(crate) async fn remove(
+    shared: Arc<Shared>,
+    id: u32,
+    membership: Option<LogId>,
+) -> Result<(), EngineError> {
     let _held = shared.locks.hold(id).await;
     shared.check_open()?;
     close_held(&shared, id).await;
     let log = shared.journal.group(id);
     let state = log.state();
+    if state.descriptor.is_some() {
+        shared.tombs.lock().bury(id, membership);
+    }
     if state.descriptor.is_none() && state.vote.is_none() && state.next_index == 0 {
         return Ok(());
     }
@@ -250,4 +415,42 @@ pub(crate) async fn remove(shared: Arc<Shared>, id: u32) -> Result<(), EngineErr
             .failure()
             .unwrap_or_else(|| EngineError::StorageFailed(error.to_string()))
     })
+}
+
+/// Sees to what messages of other nodes said.
+pub(crate) async fn run_errands(
+    shared: Weak<Shared>,
+    mut errands: mpsc::UnboundedReceiver<Errand>,
+) {
+    while let Some(Errand::Removed { group, membership }) = errands.recv().await {
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        let Some(known) = shared.find(group) else {
+            continue;
+        };
+        let ours = {
+            let members = known.members.lock();
+            let effective = members.effective().and_then(|stored| *stored.log_id());
+            effective.map_or(0, |log_id| log_id.index)
+        };
+        if membership.is_some_and(|membership| membership.index <= ours) {
+            // What this node knows is newer than what it was told.
+            continue;
+        }
+        match remove(shared.clone(), group, membership).await {
+            Ok(()) => shared.events.push(Event::MemberRemoved { group }),
+            Err(error) => tracing::warn!(group, %error, "a removed member stays"),
+        }
+    }
+}
+
+impl Shared {
+    /// What to answer for a group that is not open here.
+    pub(crate) fn unknown(&self, group: u32) -> Response {
+        match self.tombs.lock().removed.get(&group) {
+            Some(None) => Response::GroupRemoved { membership: None },
+            _ => Response::UnknownGroup,
+        }
+    }
 }

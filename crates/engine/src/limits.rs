@@ -71,3 +71,40 @@ pub const IDENTITY_BITS: u32 = 52;
 
 /// Request numbers and all other 64-bit numbers of frames are below it.
 pub const NUMBER_END: u64 = 1 << 53;
+
+/// One unit of a lease slot's value.
+pub const LEASE_TICK: Duration = Duration::from_millis(32);
+
+/// A lease ends this much of the election timeout before another node may be elected: how far the
+/// clocks of two nodes may drift apart within one election timeout.
+pub const LEASE_MARGIN_DIVISOR: u32 = 50;
+
+/// How long after a lease is over a follower waits before it stands for election.
+pub const ELECTION_MARGIN: Duration = Duration::from_millis(20);
+
+/// Followers stand at random times within this part of the election timeout.
+pub const ELECTION_SPREAD_DIVISOR: u32 = 3;
+
+/// Appends of one group to one member that wait for their answers.
+pub const APPENDS_IN_FLIGHT_MAX: usize = 64;
+
+/// How long one step of sending a snapshot may take.
+pub const SNAPSHOT_STEP_WAIT: Duration = Duration::from_secs(10);
+
+/// How long openraft lets a whole snapshot take.
+pub const SNAPSHOT_SEND_WAIT: Duration = Duration::from_secs(3600);
+
+/// How often a node is asked to create a member that it does not know.
+pub const CREATE_MEMBER_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long a leader waits for a new member to catch up, or for a transfer, at a time.
+pub const MEMBERSHIP_WAIT: Duration = Duration::from_secs(10);
+
+/// Entries that a learner may be behind and still count as caught up.
+pub const LEARNER_LAG_MAX: u64 = 64;
+
+/// How often progress that openraft does not announce is looked at.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Groups that were removed and are remembered, so that late messages do not create them anew.
+pub const REMOVED_GROUPS_MAX: usize = 64 * 1024;

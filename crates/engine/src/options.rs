@@ -6,7 +6,7 @@ pub use raft_kv_journal::{Durability, Location};
 use crate::error::EngineError;
 use crate::limits::{
     CLUSTER_NAME_BYTES_MAX, ENTRIES_KEPT_BELOW_SNAPSHOT, EVENT_QUEUE_BYTES_MAX, LOG_STAGES,
-    PENDING_BYTES_MAX, PENDING_COMMANDS_MAX, SNAPSHOT_LOG_BYTES_MIN,
+    PENDING_BYTES_MAX, PENDING_COMMANDS_MAX, SNAPSHOT_LOG_BYTES_MIN, SNAPSHOT_SEND_WAIT,
 };
 
 /// How an engine is opened.
@@ -69,6 +69,7 @@ impl EngineOptions {
             enable_pre_vote: Some(true),
             enable_leader_restore: Some(false),
             removed_leader_step_down: StepDownPolicy::Never,
+            install_snapshot_timeout: SNAPSHOT_SEND_WAIT.as_millis() as u64,
             ..Config::default()
         };
         config

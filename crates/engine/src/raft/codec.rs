@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use openraft::EmptyNode;
+use openraft::BasicNode;
 use openraft::impls::leader_id_adv::LeaderId;
 use openraft::vote::RaftVote;
 
@@ -17,9 +17,12 @@ use crate::raft::types::{
 pub(crate) const STORED_HEADER_BYTES: usize = 32;
 
 const VERSION: u8 = 1;
+/// Version of a snapshot's meta since members have addresses.
+const META_VERSION: u8 = 2;
 const KIND_BLANK: u8 = 0;
 const KIND_COMMANDS: u8 = 1;
-const KIND_MEMBERSHIP: u8 = 2;
+const KIND_MEMBERS_WITHOUT_ADDRESSES: u8 = 2;
+const KIND_MEMBERSHIP: u8 = 3;
 
 fn damaged(what: &str) -> io::Error {
     io::Error::new(
@@ -110,9 +113,11 @@ fn put_membership(into: &mut BytesMut, membership: &Membership) {
         voters.iter().for_each(|voter| into.put_u64_le(*voter));
     }
     into.put_u32_le(membership.nodes().count() as u32);
-    membership
-        .nodes()
-        .for_each(|(node, _)| into.put_u64_le(*node));
+    for (node, member) in membership.nodes() {
+        into.put_u64_le(*node);
+        into.put_u32_le(member.addr.len() as u32);
+        into.put_slice(member.addr.as_bytes());
+    }
 }
 
 fn get_nodes(bytes: &mut Bytes) -> io::Result<Vec<u64>> {
@@ -123,16 +128,34 @@ fn get_nodes(bytes: &mut Bytes) -> io::Result<Vec<u64>> {
     Ok((0..count).map(|_| bytes.get_u64_le()).collect())
 }
 
-fn get_membership(bytes: &mut Bytes) -> io::Result<Membership> {
+fn get_members(bytes: &mut Bytes) -> io::Result<BTreeMap<u64, BasicNode>> {
+    let count = bytes.try_get_u32_le().map_err(|_| damaged("membership"))?;
+    let mut members = BTreeMap::new();
+    for _ in 0..count {
+        let node = bytes.try_get_u64_le().map_err(|_| damaged("membership"))?;
+        let length = bytes.try_get_u32_le().map_err(|_| damaged("membership"))? as usize;
+        if bytes.remaining() < length {
+            return Err(damaged("membership"));
+        }
+        let addr = String::from_utf8(bytes.split_to(length).to_vec());
+        let addr = addr.map_err(|_| damaged("membership"))?;
+        members.insert(node, BasicNode { addr });
+    }
+    Ok(members)
+}
+
+fn get_membership(bytes: &mut Bytes, with_addresses: bool) -> io::Result<Membership> {
     let count = bytes.try_get_u32_le().map_err(|_| damaged("membership"))?;
     let mut voters: Vec<BTreeSet<u64>> = Vec::new();
     for _ in 0..count {
         voters.push(get_nodes(bytes)?.into_iter().collect());
     }
-    let nodes: BTreeMap<u64, EmptyNode> = get_nodes(bytes)?
-        .into_iter()
-        .map(|node| (node, EmptyNode::new()))
-        .collect();
+    let nodes: BTreeMap<u64, BasicNode> = if with_addresses {
+        get_members(bytes)?
+    } else {
+        let nodes = get_nodes(bytes)?.into_iter();
+        nodes.map(|node| (node, BasicNode::default())).collect()
+    };
     if voters.is_empty() && nodes.is_empty() {
         return Ok(Membership::default());
     }
@@ -142,7 +165,7 @@ fn get_membership(bytes: &mut Bytes) -> io::Result<Membership> {
 /// Stores what a snapshot stands for.
 pub(crate) fn encode_snapshot_meta(meta: &SnapshotMeta) -> Bytes {
     let mut bytes = BytesMut::new();
-    bytes.put_u8(VERSION);
+    bytes.put_u8(META_VERSION);
     put_optional_log_id(&mut bytes, meta.last_log_id.as_ref());
     put_optional_log_id(&mut bytes, meta.last_membership.log_id().as_ref());
     put_membership(&mut bytes, meta.last_membership.membership());
@@ -151,10 +174,13 @@ pub(crate) fn encode_snapshot_meta(meta: &SnapshotMeta) -> Bytes {
 
 /// Reads what a stored snapshot stands for.
 pub(crate) fn decode_snapshot_meta(mut bytes: Bytes) -> io::Result<SnapshotMeta> {
-    open(&mut bytes, 2, "snapshot")?;
+    let version = bytes.try_get_u8().map_err(|_| damaged("snapshot"))?;
+    if version != VERSION && version != META_VERSION {
+        return Err(damaged("snapshot"));
+    }
     let last_log_id = get_optional_log_id(&mut bytes)?;
     let membership_log_id = get_optional_log_id(&mut bytes)?;
-    let membership = get_membership(&mut bytes)?;
+    let membership = get_membership(&mut bytes, version == META_VERSION)?;
     let last_membership = StoredMembership::new(membership_log_id, membership);
     Ok(SnapshotMeta {
         last_log_id,
@@ -170,7 +196,8 @@ fn entry_header(kind: u8, log_id: &LogId) -> [u8; STORED_HEADER_BYTES] {
     header
 }
 
-/// Stores an entry. The bytes of commands are used as they are where nobody else holds them.
+/// Stores an entry. The bytes of commands are used as they are where their header is there already,
+/// or where nobody else holds them.
 pub(crate) fn encode_entry(entry: Entry) -> Bytes {
     let log_id = entry.log_id;
     match entry.payload {
@@ -181,10 +208,14 @@ pub(crate) fn encode_entry(entry: Entry) -> Bytes {
             bytes.freeze()
         }
         Payload::Normal(Commands(stored)) => {
+            let header = entry_header(KIND_COMMANDS, &log_id);
+            if stored.starts_with(&header) {
+                return stored;
+            }
             let mut bytes = stored
                 .try_into_mut()
                 .unwrap_or_else(|shared| BytesMut::from(&shared[..]));
-            bytes[..STORED_HEADER_BYTES].copy_from_slice(&entry_header(KIND_COMMANDS, &log_id));
+            bytes[..STORED_HEADER_BYTES].copy_from_slice(&header);
             bytes.freeze()
         }
     }
@@ -199,8 +230,9 @@ pub(crate) fn decode_entry(stored: Bytes) -> io::Result<Entry> {
     let payload = match stored[1] {
         KIND_BLANK => Payload::Blank,
         KIND_COMMANDS => Payload::Normal(Commands(stored)),
-        KIND_MEMBERSHIP => {
-            Payload::Membership(get_membership(&mut stored.slice(STORED_HEADER_BYTES..))?)
+        kind @ (KIND_MEMBERSHIP | KIND_MEMBERS_WITHOUT_ADDRESSES) => {
+            let mut bytes = stored.slice(STORED_HEADER_BYTES..);
+            Payload::Membership(get_membership(&mut bytes, kind == KIND_MEMBERSHIP)?)
         }
         _ => return Err(damaged("entry")),
     };
@@ -224,6 +256,29 @@ mod tests {
             .map(|ids| ids.iter().copied().collect())
             .collect();
         Membership::new_with_defaults(voters, nodes.iter().copied())
+    }
+
+    fn with_address(node: u64, address: &str) -> Membership {
+        let nodes = BTreeMap::from([(node, BasicNode::new(address))]);
+        Membership::new(vec![BTreeSet::from([node])], nodes).unwrap()
+    }
+
+    #[test]
+    fn members_that_were_stored_without_addresses_are_read() {
+        let mut stored = vec![0; STORED_HEADER_BYTES];
+        (stored[0], stored[1]) = (VERSION, KIND_MEMBERS_WITHOUT_ADDRESSES);
+        let words: [u32; 7] = [1, 1, 5, 0, 1, 5, 0];
+        let mut body = Vec::new();
+        words
+            .iter()
+            .for_each(|word| body.extend(word.to_le_bytes()));
+        stored.extend(&body);
+        let entry = decode_entry(stored.into()).unwrap();
+        assert_eq!(entry.payload, Payload::Membership(members(&[&[5]], &[])));
+        let mut meta = vec![VERSION, 0, 0];
+        meta.extend(&body);
+        let meta = decode_snapshot_meta(meta.into()).unwrap();
+        assert_eq!(*meta.last_membership.membership(), members(&[&[5]], &[]));
     }
 
     #[test]
@@ -288,6 +343,7 @@ mod tests {
             Membership::default(),
             members(&[&[1]], &[]),
             members(&[&[1, 2, 3], &[3, 4]], &[9, 10]),
+            with_address(1, "10.0.0.1:7000"),
         ] {
             let payload = Payload::Membership(membership.clone());
             let stored = encode_entry(Entry {

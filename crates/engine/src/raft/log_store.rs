@@ -20,7 +20,7 @@ use crate::limits::{LOG_READ_BYTES_MAX, REPLICATION_BYTES_MAX};
 use crate::raft::codec::{
     decode_entry, decode_log_id, decode_vote, encode_entry, encode_log_id, encode_vote,
 };
-use crate::raft::types::{Entry, LogId, TypeConfig, Vote};
+use crate::raft::types::{Entry, LogId, Payload, TypeConfig, Vote};
 
 /// Waits for a change of the journal to be durable.
 pub(crate) async fn durable(change: impl FnOnce(Completion)) -> io::Result<()> {
@@ -180,6 +180,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        if !self.group.bound {
+            return Ok(None);
+        }
         Ok(self
             .log
             .state()
@@ -199,16 +202,23 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             callback.io_completed(Ok(()));
             return Ok(());
         };
+        let group = &self.group;
+        let entries = entries.map(|entry| {
+            if let Payload::Membership(membership) = &entry.payload {
+                group.append_members(entry.log_id, membership.clone());
+            }
+            encode_entry(entry)
+        });
         let done = move |result: Result<(), JournalError>| {
             callback.io_completed(result.map_err(io_error));
         };
-        self.log
-            .append(first, entries.map(encode_entry).collect(), Box::new(done));
+        self.log.append(first, entries.collect(), Box::new(done));
         Ok(())
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
         let last_index = last_log_id.map(|log_id| log_id.index);
+        self.group.truncate_members(last_index);
         durable(|done| self.log.truncate_after(last_index, done)).await
     }
 

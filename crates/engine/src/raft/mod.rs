@@ -3,9 +3,11 @@
 pub(crate) mod codec;
 pub(crate) mod log_store;
 pub(crate) mod network;
+pub(crate) mod sending;
 pub(crate) mod snapshot;
 pub(crate) mod state_machine;
 pub(crate) mod types;
+pub(crate) mod wire;
 
 #[cfg(test)]
 mod suite_tests;

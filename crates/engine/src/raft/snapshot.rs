@@ -211,7 +211,8 @@ pub(crate) fn stored_meta(log: &GroupLog) -> io::Result<Option<SnapshotMeta>> {
         .transpose()
 }
 
-async fn finish(writer: SnapshotFileWriter, meta: &SnapshotMeta) -> io::Result<()> {
+/// Has a written snapshot count from now on.
+pub(crate) async fn finish(writer: SnapshotFileWriter, meta: &SnapshotMeta) -> io::Result<()> {
     let meta = encode_snapshot_meta(meta);
     let (sender, receiver) = tokio::sync::oneshot::channel();
     blocking(move || {
@@ -225,7 +226,8 @@ async fn finish(writer: SnapshotFileWriter, meta: &SnapshotMeta) -> io::Result<(
         .map_err(io_error)
 }
 
-async fn blocking<T: Send + 'static>(
+/// Does work that may wait for the disk.
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, JournalError> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(work)
@@ -281,7 +283,8 @@ pub(crate) async fn install(
     Ok(())
 }
 
-fn open(log: &GroupLog) -> Result<SnapshotFileReader, JournalError> {
+/// Opens the snapshot that counts.
+pub(crate) fn open(log: &GroupLog) -> Result<SnapshotFileReader, JournalError> {
     log.read_snapshot()?.ok_or_else(|| JournalError::Failed {
         what: "the snapshot is gone".into(),
     })

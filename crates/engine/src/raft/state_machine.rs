@@ -70,6 +70,7 @@ impl StateMachine {
             }
             Payload::Membership(membership) => {
                 self.membership = StoredMembership::new(Some(log_id), membership);
+                self.group.members.lock().commit(self.membership.clone());
             }
             // The first entry of a term. Of this node's present term: all that came before it is
             // in the queue, so the host may be asked whether it has got that far.
@@ -97,6 +98,13 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     type SnapshotBuilder = SnapshotBuilder;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        // Without the code nothing is applied; what the snapshot stands for is not asked for again.
+        if !self.group.bound
+            && let Some(meta) = stored_meta(&self.group.log)?
+        {
+            self.applied = meta.last_log_id;
+            self.membership = meta.last_membership;
+        }
         Ok((self.applied, self.membership.clone()))
     }
 
@@ -152,6 +160,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         install(&self.group, &self.events, meta, snapshot).await?;
         self.applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
+        self.group.install_members(self.membership.clone());
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
 
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
@@ -12,12 +13,13 @@ use tempfile::TempDir;
 use crate::events::{EventQueue, StateMachineHost};
 use crate::frames::{event_type, word};
 use crate::group::{Group, GroupParts};
-use crate::leases::Lease;
+use crate::leases::{Lease, LeaseClock};
 use crate::proposer::Proposer;
 use crate::raft::log_store::LogStore;
 use crate::raft::state_machine::StateMachine;
 use crate::raft::types::TypeConfig;
 use crate::statistics::Counters;
+use crate::timer::Timer;
 
 /// A host that answers every request for a snapshot at once, from within `wake`.
 #[derive(Default)]
@@ -75,14 +77,21 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, Guard> for Builder {
         let host = Arc::new(PromptHost::default());
         let queue = Arc::new(EventQueue::new(host.clone(), 1 << 20));
         let counters = Arc::new(Counters::default());
+        let clock = LeaseClock {
+            opened: Instant::now(),
+            length: Duration::from_secs(5),
+        };
         let group = Arc::new(Group::new(GroupParts {
             id: 7,
             node: 0,
             log: journal.group(7),
-            lease: Lease::take().unwrap(),
+            lease: Lease::take(0, clock).unwrap(),
             events: queue.clone(),
             counters: counters.clone(),
             snapshot_log_bytes_min: u64::MAX,
+            bound: true,
+            timer: Arc::new(Timer::new(Duration::from_secs(1), Duration::from_secs(5))),
+            guarded_until: Instant::now(),
         }));
         let proposer = Arc::new(Proposer::new(queue.clone(), counters));
         host.parts

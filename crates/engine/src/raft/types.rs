@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use openraft::impls::{BoxedErrorSource, InlineBatch, TokioRuntime, leader_id_adv};
 use openraft::raft::responder::Responder;
-use openraft::{EmptyNode, EntryPayload, OptionalSend, RaftTypeConfig};
+use openraft::{BasicNode, EntryPayload, OptionalSend, RaftTypeConfig};
 
 use crate::raft::codec::STORED_HEADER_BYTES;
 use crate::raft::state_machine::StateMachine;
@@ -18,11 +18,11 @@ impl RaftTypeConfig for TypeConfig {
     type D = Commands;
     type R = ();
     type NodeId = u64;
-    type Node = EmptyNode;
+    type Node = BasicNode;
     type Term = u64;
     type LeaderId = leader_id_adv::LeaderId<u64, u64>;
     type Vote = openraft::Vote<Self::LeaderId>;
-    type Payload = EntryPayload<Commands, u64, EmptyNode>;
+    type Payload = EntryPayload<Commands, u64, BasicNode>;
     type Entry = openraft::Entry<Self::LeaderId, Self::Payload>;
     type AsyncRuntime = TokioRuntime;
     type Responder<T>
@@ -47,7 +47,7 @@ pub(crate) type Entry = openraft::type_config::alias::EntryOf<TypeConfig>;
 /// What an entry carries.
 pub(crate) type Payload = openraft::type_config::alias::PayloadOf<TypeConfig>;
 /// The members of a group.
-pub(crate) type Membership = openraft::Membership<u64, EmptyNode>;
+pub(crate) type Membership = openraft::Membership<u64, BasicNode>;
 /// The members of a group, and the entry that says so.
 pub(crate) type StoredMembership = openraft::type_config::alias::StoredMembershipOf<TypeConfig>;
 /// What a snapshot stands for.

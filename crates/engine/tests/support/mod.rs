@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each test file uses its part of the support")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is part of tests")]
 
+pub mod router;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once, OnceLock};
@@ -65,6 +67,9 @@ pub struct View {
     pub groups: HashMap<u32, GroupView>,
     pub refusals: Vec<Refusal>,
     pub storage_failed: Vec<(u32, String)>,
+    pub reads: Vec<(u32, u64)>,
+    pub wanted: Vec<u32>,
+    pub removed: Vec<u32>,
     woken: bool,
     stopped: bool,
 }
@@ -247,6 +252,18 @@ fn handle(view: &mut View, event: &[u8]) -> Option<Answer> {
             let text = &event[20..20 + word(event, 16) as usize];
             let text = String::from_utf8(text.to_vec()).unwrap();
             view.storage_failed.push((word(event, 12), text));
+            return None;
+        }
+        12 => {
+            view.reads.push((group, number(event, 12)));
+            return None;
+        }
+        13 => {
+            view.wanted.push(group);
+            return None;
+        }
+        14 => {
+            view.removed.push(group);
             return None;
         }
         _ => {}

@@ -1,0 +1,164 @@
+//! The engine towards other nodes, and what its host does with groups of several members.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::engine::{Engine, check_group_number};
+use crate::error::EngineError;
+use crate::lifecycle::{self, Opening};
+use crate::links::{get_head, method};
+use crate::membership::{self, GroupStatus};
+use crate::network::{Member, Peers, Request, Response, SnapshotAnswer, SnapshotStep};
+use crate::receiving;
+
+impl Engine {
+    /// Sets the way to other nodes, once; until then all of them are unreachable.
+    pub fn connect(&self, peers: Arc<dyn Peers>) -> Result<(), EngineError> {
+        if self.0.links.connect(peers) {
+            return Ok(());
+        }
+        Err(EngineError::InvalidArgument("connected already".into()))
+    }
+
+    /// Answers a request of node `from`. The request is handed on when the answer is polled first:
+    /// whoever receives requests polls each once in the order in which they came.
+    pub fn deliver(
+        &self,
+        from: u64,
+        group: u32,
+        request: Request,
+    ) -> impl Future<Output = Response> + Send + 'static {
+        receiving::answer(self.0.clone(), from, group, request)
+    }
+
+    /// Answers a step of a snapshot that node `from` sends.
+    pub fn deliver_snapshot(
+        &self,
+        from: u64,
+        group: u32,
+        step: SnapshotStep,
+    ) -> impl Future<Output = SnapshotAnswer> + Send + 'static {
+        receiving::snapshot(self.0.clone(), from, group, step)
+    }
+
+    /// Answers a call of another node's engine.
+    pub async fn answer_call(
+        &self,
+        from: u64,
+        method: u32,
+        mut body: Bytes,
+    ) -> Result<Bytes, EngineError> {
+        let malformed = || EngineError::MalformedFrame(format!("call {method} of node {from}"));
+        match method {
+            method::CREATE_MEMBER => {
+                let (group, membership) = get_head(&mut body).ok_or_else(malformed)?;
+                check_group_number(group)?;
+                let shared = self.0.clone();
+                self.run(lifecycle::create_wanted(shared, group, membership, body))
+                    .await?;
+                Ok(Bytes::new())
+            }
+            method::REMOVED => {
+                let (group, membership) = get_head(&mut body).ok_or_else(malformed)?;
+                self.0.links.removed_by(group, membership);
+                Ok(Bytes::new())
+            }
+            _ => Err(malformed()),
+        }
+    }
+
+    /// Creates a group with these members, of which this node is one, and returns the slot of its
+    /// lease. The others are created when they are first reached; who leads is told by an event.
+    pub async fn create_group_with(
+        &self,
+        group: u32,
+        descriptor: Bytes,
+        members: Vec<Member>,
+    ) -> Result<u32, EngineError> {
+        check_group_number(group)?;
+        let node = self.0.identity.node;
+        if !members.iter().any(|member| member.node == node) {
+            let what = "a group is created by one of its members";
+            return Err(EngineError::InvalidArgument(what.into()));
+        }
+        let opening = Opening::Members(members);
+        self.run(lifecycle::create(
+            self.0.clone(),
+            group,
+            descriptor,
+            opening,
+        ))
+        .await
+    }
+
+    /// Opens a stored group whose code the host does not have: it follows and stores, and neither
+    /// applies nor leads until [`bind_group`](Self::bind_group).
+    pub async fn open_unbound(&self, group: u32) -> Result<u32, EngineError> {
+        let opening = Opening::Stored { bound: false };
+        self.run(lifecycle::open(self.0.clone(), group, opening))
+            .await
+    }
+
+    /// The host has the group's code: a group that is open without it is opened anew, and gives the
+    /// host its snapshot and its entries; one that is not open is opened. Returns the slot.
+    pub async fn bind_group(&self, group: u32) -> Result<u32, EngineError> {
+        self.run(lifecycle::bind(self.0.clone(), group)).await
+    }
+
+    /// How a group stands, as far as this node knows.
+    pub async fn group_status(&self, group: u32) -> Result<GroupStatus, EngineError> {
+        self.run(membership::status(self.0.clone(), group)).await
+    }
+
+    /// Adds a member that gets the log and does not vote, at the leader. Does not wait for it.
+    pub async fn add_learner(&self, group: u32, member: Member) -> Result<(), EngineError> {
+        self.run(membership::add_learner(self.0.clone(), group, member))
+            .await
+    }
+
+    /// Waits, at the leader, until a member has caught up; its progress is in `group_status`.
+    pub async fn wait_for_member(&self, group: u32, node: u64) -> Result<(), EngineError> {
+        self.run(membership::wait_for_member(self.0.clone(), group, node))
+            .await
+    }
+
+    /// Makes these members the voters, at the leader; all other members leave the group. A leader
+    /// that is to leave hands over first and answers `NOT_LEADER` with the new leader, where the
+    /// call is to be repeated.
+    pub async fn change_voters(
+        &self,
+        group: u32,
+        voters: BTreeSet<u64>,
+    ) -> Result<(), EngineError> {
+        self.run(membership::change_voters(self.0.clone(), group, voters))
+            .await
+    }
+
+    /// Hands leadership to a voter that answers and has the log, at the leader.
+    pub async fn transfer_leader(&self, group: u32, to: u64) -> Result<(), EngineError> {
+        self.run(membership::transfer_leader(self.0.clone(), group, to))
+            .await
+    }
+
+    /// Confirms with a quorum that this node leads. The event "read ready" with `number` follows
+    /// all entries that a read begun before this call must see.
+    pub async fn read_index(&self, group: u32, number: u64) -> Result<(), EngineError> {
+        self.run(membership::read_index(self.0.clone(), group, number))
+            .await
+    }
+
+    /// For how long this engine has been open: what lease slots count in, as of now.
+    #[must_use]
+    pub fn lease_clock(&self) -> Duration {
+        self.0.clock.opened.elapsed()
+    }
+
+    /// Stops or continues the engine's timer, as if its process stood still.
+    #[doc(hidden)]
+    pub fn pause_timer(&self, paused: bool) {
+        self.0.timer.pause(paused);
+    }
+}

@@ -1,0 +1,310 @@
+//! Who is a member of a group, who leads it, and changing both.
+//!
+//! A leader that is to leave its group, or to hand it over, ends its lease before anything lets
+//! another node lead. It is never removed while it leads: it hands over first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use openraft::errors::{ClientWriteError, RaftError};
+use openraft::{BasicNode, ChangeMembers, ReadPolicy};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::engine::Shared;
+use crate::error::EngineError;
+use crate::events::Event;
+use crate::group::Group;
+use crate::limits::{LEARNER_LAG_MAX, MEMBERSHIP_WAIT, PROGRESS_INTERVAL};
+use crate::network::{LogId, Member};
+use crate::raft::types::{Raft, TypeConfig};
+use crate::raft::wire::log_id_out;
+
+/// What a node is to a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It leads.
+    Leader,
+    /// It votes, and does not lead.
+    Follower,
+    /// It gets the log, and does not vote.
+    Learner,
+}
+
+/// A member of a group as its leader sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberStatus {
+    /// The member.
+    pub member: Member,
+    /// It votes.
+    pub voter: bool,
+    /// Up to where its log is known to be the leader's; only the leader knows.
+    pub matching: Option<u64>,
+}
+
+/// How a group stands, as far as this node knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// What this node is to the group.
+    pub role: Role,
+    /// The term.
+    pub term: u64,
+    /// The node that leads; 0 = none that is known.
+    pub leader: u64,
+    /// The members.
+    pub members: Vec<MemberStatus>,
+    /// Its voters are being changed.
+    pub changing: bool,
+    /// Index of the last entry of this node's log.
+    pub last_index: u64,
+    /// The host has the group's code.
+    pub bound: bool,
+}
+
+type WriteError = RaftError<TypeConfig, ClientWriteError<TypeConfig>>;
+
+fn opened(shared: &Shared, id: u32) -> Result<(Arc<Group>, Raft), EngineError> {
+    shared.check_open()?;
+    let group = shared.find(id).ok_or(EngineError::NoSuchGroup(id))?;
+    let raft = group.raft().cloned().ok_or(EngineError::NoSuchGroup(id))?;
+    Ok((group, raft))
+}
+
+fn not_leader(group: &Group) -> EngineError {
+    let leader = group.known_leader();
+    EngineError::NotLeader {
+        group: group.id,
+        leader: if leader == group.node { 0 } else { leader },
+    }
+}
+
+fn write_error(group: &Group, error: &WriteError) -> EngineError {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(_)) => not_leader(group),
+        RaftError::APIError(error) => EngineError::InvalidArgument(error.to_string()),
+        RaftError::Fatal(error) => EngineError::StorageFailed(error.to_string()),
+    }
+}
+
+fn stopped(error: &impl ToString) -> EngineError {
+    EngineError::StorageFailed(error.to_string())
+}
+
+/// Up to where the logs of the members are known to match, if this node leads.
+async fn matching(raft: &Raft) -> Result<BTreeMap<u64, u64>, EngineError> {
+    // Metrics are published once a round of the group's core; asking it waits for one.
+    let state = raft.with_raft_state(|_| ()).await;
+    state.map_err(|error| stopped(&error))?;
+    let metrics = raft.metrics();
+    let metrics = openraft::async_runtime::watch::WatchReceiver::borrow_watched(&metrics).clone();
+    let replication = metrics.replication.unwrap_or_default().into_iter();
+    Ok(replication
+        .filter_map(|(node, log_id)| Some((node, log_id?.index)))
+        .collect())
+}
+
+/// How a group stands.
+pub(crate) async fn status(shared: Arc<Shared>, id: u32) -> Result<GroupStatus, EngineError> {
+    let (group, raft) = opened(&shared, id)?;
+    let leads = group.lease.leading_term().is_some();
+    let matching = if leads {
+        matching(&raft).await?
+    } else {
+        BTreeMap::new()
+    };
+    let (all, sets) = {
+        let members = group.members.lock();
+        (members.members(), members.voter_sets())
+    };
+    let votes = |node: u64| sets.iter().any(|voters| voters.contains(&node));
+    let members = all.into_iter().map(|member| MemberStatus {
+        voter: votes(member.node),
+        matching: matching.get(&member.node).copied(),
+        member,
+    });
+    Ok(GroupStatus {
+        role: if leads {
+            Role::Leader
+        } else if votes(group.node) {
+            Role::Follower
+        } else {
+            Role::Learner
+        },
+        term: group.known_term(),
+        leader: group.known_leader(),
+        members: members.collect(),
+        changing: sets.len() > 1,
+        last_index: group.log.state().next_index.saturating_sub(1),
+        bound: group.bound,
+    })
+}
+
+/// Adds a member that gets the log and does not vote, and does not wait for it.
+pub(crate) async fn add_learner(
+    shared: Arc<Shared>,
+    id: u32,
+    member: Member,
+) -> Result<(), EngineError> {
+    let (group, raft) = opened(&shared, id)?;
+    let _changing = group.changing.lock().await;
+    let node = BasicNode::new(member.address);
+    let added = raft.add_learner(member.node, node, false).await;
+    added.map_err(|error| write_error(&group, &error))?;
+    Ok(())
+}
+
+/// Waits until a member has caught up with the leader's log.
+pub(crate) async fn wait_for_member(
+    shared: Arc<Shared>,
+    id: u32,
+    node: u64,
+) -> Result<(), EngineError> {
+    let (group, raft) = opened(&shared, id)?;
+    let end = Instant::now() + MEMBERSHIP_WAIT;
+    while Instant::now() < end {
+        if group.lease.leading_term().is_none() {
+            return Err(not_leader(&group));
+        }
+        let last = group.log.state().next_index.saturating_sub(1);
+        let matching = matching(&raft).await?.get(&node).copied();
+        if matching.is_some_and(|matching| matching + LEARNER_LAG_MAX >= last) {
+            return Ok(());
+        }
+        sleep(PROGRESS_INTERVAL).await;
+    }
+    Err(EngineError::TimedOut(format!(
+        "node {node} has not caught up with group {id}"
+    )))
+}
+
+/// Makes these members the voters; all others leave. A leader that is not among them hands over,
+/// and says that it does not lead: the call is then repeated at the new leader.
+pub(crate) async fn change_voters(
+    shared: Arc<Shared>,
+    id: u32,
+    voters: BTreeSet<u64>,
+) -> Result<(), EngineError> {
+    let (group, raft) = opened(&shared, id)?;
+    if voters.is_empty() {
+        return Err(EngineError::InvalidArgument("a group has a voter".into()));
+    }
+    let changing = group.changing.lock().await;
+    let before = group.members.lock().members();
+    if voters.contains(&group.node) {
+        change(&group, &raft, voters.clone(), false).await?;
+    } else {
+        let mut with_leader = voters.clone();
+        with_leader.insert(group.node);
+        change(&group, &raft, with_leader, true).await?;
+        let heir = most_advanced(&group, &raft, &voters).await?;
+        drop(changing);
+        transfer_leader(shared, id, heir).await?;
+        return Err(not_leader(&group));
+    }
+    let membership = group.members.lock().effective().and_then(|it| *it.log_id());
+    let membership: Option<LogId> = membership.as_ref().map(log_id_out);
+    let left = before
+        .iter()
+        .filter(|member| !voters.contains(&member.node));
+    left.for_each(|member| shared.links.tell_removed(id, member, membership));
+    Ok(())
+}
+
+async fn change(
+    group: &Group,
+    raft: &Raft,
+    voters: BTreeSet<u64>,
+    keep_others: bool,
+) -> Result<(), EngineError> {
+    let change = ChangeMembers::ReplaceAllVoters(voters);
+    let changed = raft.change_membership(change, keep_others).await;
+    changed.map_err(|error| write_error(group, &error))?;
+    Ok(())
+}
+
+async fn most_advanced(
+    group: &Group,
+    raft: &Raft,
+    among: &BTreeSet<u64>,
+) -> Result<u64, EngineError> {
+    let matching = matching(raft).await?.into_iter();
+    let candidates = matching.filter(|(node, _)| among.contains(node));
+    let best = candidates.max_by_key(|(_, index)| *index);
+    best.map(|(node, _)| node)
+        .ok_or(EngineError::NoLeader(group.id))
+}
+
+/// Hands leadership to a voter, once its log is this leader's; returns when it leads.
+pub(crate) async fn transfer_leader(
+    shared: Arc<Shared>,
+    id: u32,
+    to: u64,
+) -> Result<(), EngineError> {
+    let (group, raft) = opened(&shared, id)?;
+    if group.lease.leading_term().is_none() {
+        return Err(not_leader(&group));
+    }
+    if to == group.node {
+        return Ok(());
+    }
+    let _changing = group.changing.lock().await;
+    let votes = |node| {
+        let sets = group.members.lock().voter_sets();
+        sets.iter().any(|voters| voters.contains(&node))
+    };
+    if !votes(to) {
+        let what = format!("node {to} is no voter of group {id}");
+        return Err(EngineError::InvalidArgument(what));
+    }
+    wait_until_matching(&group, &raft, to).await?;
+    // From here on it answers nothing by itself: the other may lead at once.
+    group.lease.withhold();
+    let transferred = raft.trigger().transfer_leader(to).await;
+    transferred.map_err(|error| stopped(&error))?;
+    let moved = timeout(MEMBERSHIP_WAIT, group.wait_for_other_leader()).await;
+    moved.map_err(|_| EngineError::TimedOut(format!("node {to} does not lead group {id} yet")))
+}
+
+/// Waits until a member answers now, and has nearly all of the log.
+async fn wait_until_matching(group: &Group, raft: &Raft, to: u64) -> Result<(), EngineError> {
+    let end = Instant::now() + MEMBERSHIP_WAIT;
+    let asked = std::time::Instant::now();
+    let beat = raft.trigger().heartbeat().await;
+    beat.map_err(|error| stopped(&error))?;
+    while Instant::now() < end {
+        if group.lease.leading_term().is_none() {
+            return Err(not_leader(group));
+        }
+        let last = group.log.state().next_index.saturating_sub(1);
+        let matching = matching(raft).await?.get(&to).copied();
+        let near = matching.is_some_and(|matching| matching + LEARNER_LAG_MAX >= last);
+        if near && group.lease.heard_since(to, asked) {
+            return Ok(());
+        }
+        sleep(PROGRESS_INTERVAL).await;
+    }
+    let what = format!("node {to} does not answer for group {}", group.id);
+    Err(EngineError::TimedOut(what))
+}
+
+/// Confirms with a quorum that this node leads, and tells the host, behind all entries that a
+/// linearizable read must see, that it may answer.
+pub(crate) async fn read_index(
+    shared: Arc<Shared>,
+    id: u32,
+    number: u64,
+) -> Result<(), EngineError> {
+    let (group, raft) = opened(&shared, id)?;
+    let reading = async {
+        let linearizer = raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
+        let linearizer = linearizer.map_err(|error| match error {
+            RaftError::APIError(_) => not_leader(&group),
+            RaftError::Fatal(error) => stopped(&error),
+        })?;
+        let ready = linearizer.await_ready(&raft).await;
+        ready.map_err(|error| stopped(&error))
+    };
+    let read = timeout(MEMBERSHIP_WAIT, reading).await;
+    read.map_err(|_| EngineError::TimedOut(format!("no quorum of group {id} answers")))??;
+    shared.events.push(Event::ReadReady { group: id, number });
+    Ok(())
+}
