@@ -22,7 +22,7 @@ export const REQUESTS_IN_FLIGHT_MAX = 250_000;
 /** Bytes in the outbox that are handed over before the tick ends. */
 export const OUTBOX_FLUSH_BYTES = 64 * 1024;
 /** Commands in the outbox that are handed over before the tick ends. */
-export const OUTBOX_FLUSH_COMMANDS = 64;
+export const OUTBOX_FLUSH_COMMANDS = 128;
 /** Bytes that the outbox's memory starts with. */
 export const OUTBOX_CHUNK_BYTES = 16 * 1024;
 /** Times that one attempt of a call follows its key from shard to shard. */
