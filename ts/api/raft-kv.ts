@@ -61,12 +61,7 @@ export class RaftKVFunctions {
     policy: Policy,
     raftOptions?: RaftOptions,
   ): Promise<Keyspace<K, Command, Ret, Query, QueryRet>> {
-    const service = await this.lifecycle.service();
-    checkKeyspaceName(name);
-    checkModule(module, hook);
-    const fields = checkPolicy(policy);
-    checkRaftOptions(raftOptions);
-    await this.bind(name, module, hook);
+    const { service, fields } = await this.prepare(name, module, hook, policy, raftOptions);
     await service.register(name, fields, raftOptions);
     return new Keyspace(name, this.lifecycle);
   }
@@ -83,12 +78,7 @@ export class RaftKVFunctions {
     policy: Policy,
     raftOptions?: RaftOptions,
   ): Promise<Keyspace<K, Command, Ret, Query, QueryRet>> {
-    const service = await this.lifecycle.service();
-    checkKeyspaceName(name);
-    checkModule(module, hook);
-    const fields = checkPolicy(policy);
-    checkRaftOptions(raftOptions);
-    await this.bind(name, module, hook);
+    const { service, fields } = await this.prepare(name, module, hook, policy, raftOptions);
     await service.registerIfMissing(name, fields, raftOptions);
     return new Keyspace(name, this.lifecycle);
   }
@@ -207,6 +197,23 @@ export class RaftKVFunctions {
     const keyspace = new Keyspace<Key, unknown, unknown, unknown, unknown>(name, this.lifecycle);
     if (typeof name === "string") this.opened.set(name, keyspace);
     return keyspace;
+  }
+
+  /** Judges what a keyspace is registered with, and binds its code. */
+  private async prepare(
+    name: string,
+    module: unknown,
+    hook: unknown,
+    policy: Policy,
+    raftOptions: RaftOptions | undefined,
+  ) {
+    const service = await this.lifecycle.service();
+    checkKeyspaceName(name);
+    checkModule(module, hook);
+    const fields = checkPolicy(policy);
+    checkRaftOptions(raftOptions);
+    await this.bind(name, module, hook);
+    return { service, fields };
   }
 
   private async bind(name: string, module: unknown, hook: unknown): Promise<void> {
