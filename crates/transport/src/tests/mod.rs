@@ -1,0 +1,7 @@
+//! Tests of what is not public: rules, decoders, and other versions of the protocol.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod decoders;
+mod hello;
+mod versions;
