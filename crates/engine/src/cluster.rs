@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::engine::{Engine, check_group_number};
 use crate::error::EngineError;
+use crate::forwarding;
 use crate::lifecycle::{self, Opening};
 use crate::links::{get_head, method};
 use crate::membership::{self, GroupStatus};
@@ -66,6 +67,8 @@ impl Engine {
                 self.0.links.removed_by(group, membership);
                 Ok(Bytes::new())
             }
+            // Not on a task of its own: proposed in the order of arrival.
+            method::COMMANDS => forwarding::take(self.0.clone(), body).await,
             _ => Err(malformed()),
         }
     }
@@ -148,6 +151,23 @@ impl Engine {
     pub async fn read_index(&self, group: u32, number: u64) -> Result<(), EngineError> {
         self.run(membership::read_index(self.0.clone(), group, number))
             .await
+    }
+
+    /// Tells where a group lives that has no member here, so that commands for it are sent on; with
+    /// no members it is forgotten. Their results come with the event "results".
+    pub async fn set_members_elsewhere(
+        &self,
+        group: u32,
+        members: Vec<Member>,
+    ) -> Result<(), EngineError> {
+        check_group_number(group)?;
+        self.run(lifecycle::set_elsewhere(self.0.clone(), group, members))
+            .await
+    }
+
+    /// Answers the event "results wanted"; whether somebody still waits for them.
+    pub fn give_results(&self, ticket: u64, results: Bytes) -> bool {
+        self.0.results.give(ticket, results)
     }
 
     /// For how long this engine has been open: what lease slots count in, as of now.

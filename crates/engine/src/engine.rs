@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use crate::batching::Session;
 use crate::error::EngineError;
 use crate::events::{Event, EventQueue, FailureKind, Reason, StateMachineHost};
+use crate::forwarding::ResultsDesk;
 use crate::group::Group;
 use crate::identity::NodeIdentity;
 use crate::leases::{self, LeaseClock};
@@ -59,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) timer: Arc<Timer>,
     pub(crate) clock: LeaseClock,
     pub(crate) tombs: Mutex<Tombs>,
+    pub(crate) results: ResultsDesk,
     groups: RwLock<Groups>,
     routes: Routes,
     submission: Submission,
@@ -88,7 +90,14 @@ impl Shared {
 
     /// An open group.
     pub(crate) fn find(&self, id: u32) -> Option<Arc<Group>> {
-        self.groups.read().get(&id).cloned()
+        let found = self.groups.read().get(&id).cloned();
+        found.filter(|group| !group.is_elsewhere())
+    }
+
+    /// What is known of a group that has no member here.
+    pub(crate) fn find_elsewhere(&self, id: u32) -> Option<Arc<Group>> {
+        let found = self.groups.read().get(&id).cloned();
+        found.filter(|group| group.is_elsewhere())
     }
 
     /// Adds a group that opens, unless the engine closes or failed: both look at the groups later.
@@ -154,7 +163,10 @@ impl Engine {
         let identity = NodeIdentity::open(&journal, &options.cluster_name)?;
         let events = Arc::new(EventQueue::new(host, options.event_queue_bytes_max));
         let counters = Arc::new(Counters::default());
-        let proposer = Arc::new(Proposer::new(events.clone(), counters.clone()));
+        let (links, errands) = Links::new();
+        let links = Arc::new(links);
+        let proposer = Proposer::new(events.clone(), counters.clone(), links.clone());
+        let proposer = Arc::new(proposer);
         let session = Session {
             node: identity.node,
             incarnation: identity.incarnation,
@@ -171,7 +183,6 @@ impl Engine {
             opened: Instant::now(),
             length: election_timeout - election_timeout / LEASE_MARGIN_DIVISOR,
         };
-        let (links, errands) = Links::new();
         let shared = Arc::new(Shared {
             options,
             config,
@@ -182,7 +193,8 @@ impl Engine {
             proposer,
             locks: GroupLocks::default(),
             running: Mutex::default(),
-            links: Arc::new(links),
+            links,
+            results: ResultsDesk::default(),
             timer,
             clock,
             tombs: Mutex::default(),

@@ -102,6 +102,17 @@ pub(crate) enum Event {
         group: u32,
         descriptor: Bytes,
     },
+    /// A node without a replica waits for the results of this entry, which was applied.
+    ResultsWanted {
+        group: u32,
+        ticket: u64,
+        entry: Bytes,
+    },
+    /// Results of commands that this node sent on, as the leader's host gave them.
+    Results {
+        group: u32,
+        results: Bytes,
+    },
     /// This node is no member any more: the group was removed here.
     MemberRemoved {
         group: u32,
@@ -117,6 +128,8 @@ impl Event {
             Event::CommandsRefused { requests, .. } => 28 + 12 * requests.len(),
             Event::StorageFailed { text, .. } => 20 + text.len(),
             Event::MemberWanted { descriptor, .. } => 16 + descriptor.len(),
+            Event::ResultsWanted { entry, .. } => 28 + entry.len(),
+            Event::Results { results, .. } => 16 + results.len(),
             _ => 28,
         }
     }
@@ -132,10 +145,12 @@ impl Event {
             | Event::SnapshotChunk { group, .. }
             | Event::SnapshotInstalled { group }
             | Event::ReadReady { group, .. }
+            | Event::ResultsWanted { group, .. }
             | Event::SnapshotMayContinue { group, .. } => Some(*group),
             Event::CommandsRefused { .. }
             | Event::StorageFailed { .. }
             | Event::MemberWanted { .. }
+            | Event::Results { .. }
             | Event::MemberRemoved { .. } => None,
         }
     }
@@ -154,6 +169,8 @@ impl Event {
             Event::SnapshotMayContinue { .. } => event_type::SNAPSHOT_MAY_CONTINUE,
             Event::ReadReady { .. } => event_type::READ_READY,
             Event::MemberWanted { .. } => event_type::MEMBER_WANTED,
+            Event::ResultsWanted { .. } => event_type::RESULTS_WANTED,
+            Event::Results { .. } => event_type::RESULTS,
             Event::MemberRemoved { .. } => event_type::MEMBER_REMOVED,
         }
     }
@@ -162,6 +179,7 @@ impl Event {
         match self {
             Event::CommandsRefused { group, .. }
             | Event::MemberWanted { group, .. }
+            | Event::Results { group, .. }
             | Event::MemberRemoved { group } => *group,
             other => other.state_of().unwrap_or(0),
         }
@@ -188,9 +206,18 @@ impl Event {
             Event::InstallSnapshot { .. }
             | Event::SnapshotInstalled { .. }
             | Event::MemberRemoved { .. } => {}
-            Event::MemberWanted { descriptor, .. } => {
-                writer.word(descriptor.len() as u32);
-                writer.bytes(descriptor);
+            Event::ResultsWanted { ticket, entry, .. } => {
+                writer.number(*ticket);
+                writer.word(entry.len() as u32);
+                writer.word(0);
+                writer.bytes(entry);
+            }
+            Event::Results { results: bytes, .. }
+            | Event::MemberWanted {
+                descriptor: bytes, ..
+            } => {
+                writer.word(bytes.len() as u32);
+                writer.bytes(bytes);
             }
             Event::SnapshotChunk { chunk, .. } => {
                 writer.word(chunk.len() as u32);

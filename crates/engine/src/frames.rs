@@ -34,6 +34,8 @@ pub(crate) mod event_type {
     pub(crate) const READ_READY: u32 = 12;
     pub(crate) const MEMBER_WANTED: u32 = 13;
     pub(crate) const MEMBER_REMOVED: u32 = 14;
+    pub(crate) const RESULTS_WANTED: u32 = 15;
+    pub(crate) const RESULTS: u32 = 16;
 }
 
 /// Where a command is to go.

@@ -13,7 +13,7 @@ use crate::events::{Event, EventQueue};
 use crate::leases::Lease;
 use crate::limits::SNAPSHOT_LOG_MULTIPLE;
 use crate::members::MemberLog;
-use crate::network;
+use crate::network::{self, Member};
 use crate::raft::snapshot::SnapshotDesk;
 use crate::raft::types::{LogId, Membership, Raft, StoredMembership, Vote};
 use crate::receiving::Receiving;
@@ -59,6 +59,8 @@ pub(crate) struct Group {
     pub(crate) counters: Arc<Counters>,
     /// The host has the group's code: it applies, and may lead.
     pub(crate) bound: bool,
+    /// Where commands go when this node has no member of the group; `None`: it has one.
+    pub(crate) elsewhere: Mutex<Option<Vec<Member>>>,
     /// Who its members are.
     pub(crate) members: Mutex<MemberLog>,
     /// One change of the members at a time.
@@ -91,6 +93,7 @@ pub(crate) struct GroupParts {
     pub(crate) counters: Arc<Counters>,
     pub(crate) snapshot_log_bytes_min: u64,
     pub(crate) bound: bool,
+    pub(crate) elsewhere: Option<Vec<Member>>,
     pub(crate) timer: Arc<Timer>,
     /// Until when it gives no votes, as it may have acknowledged a lease before.
     pub(crate) guarded_until: Instant,
@@ -114,6 +117,7 @@ impl Group {
             log_bytes: AtomicU64::new(0),
             counters: parts.counters,
             bound: parts.bound,
+            elsewhere: Mutex::new(parts.elsewhere),
             members: Mutex::default(),
             changing: tokio::sync::Mutex::new(()),
             receiving: tokio::sync::Mutex::new(None),
@@ -164,6 +168,7 @@ impl Group {
             0
         };
         self.tell_leader(leader, leader_id.term);
+        self.timer.give_way(self);
         self.timer.update(self);
     }
 
@@ -214,6 +219,30 @@ impl Group {
             && self.votes_with_others.load(Ordering::SeqCst)
             && self.lease.leading_term().is_none()
             && !self.stop.load(Ordering::SeqCst)
+    }
+
+    /// Whether this node has no member of the group, and only sends commands on.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.elsewhere.lock().is_some()
+    }
+
+    /// Whether commands are to be sent on: another node may lead, and this one does not.
+    pub(crate) fn sends_on(&self) -> bool {
+        self.lease.leading_term().is_none()
+            && (self.has_others.load(Ordering::SeqCst) || self.is_elsewhere())
+    }
+
+    /// Whether this node has no replica that applies what it sends on.
+    pub(crate) fn needs_results(&self) -> bool {
+        !self.bound || self.is_elsewhere()
+    }
+
+    /// The members on other nodes.
+    pub(crate) fn other_members(&self) -> Vec<Member> {
+        let elsewhere = self.elsewhere.lock().clone();
+        let mut members = elsewhere.unwrap_or_else(|| self.members.lock().members());
+        members.retain(|member| member.node != self.node);
+        members
     }
 
     /// Whether this node is the only voter.

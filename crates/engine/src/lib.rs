@@ -19,6 +19,7 @@ mod cluster;
 mod engine;
 mod error;
 mod events;
+mod forwarding;
 mod frames;
 mod group;
 mod identity;

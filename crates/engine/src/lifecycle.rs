@@ -229,6 +229,13 @@ async fn open_held(
     let lease = Lease::take(shared.identity.node, shared.clock).ok_or_else(|| {
         EngineError::Overloaded(format!("{LEASE_SLOTS_MAX} groups are open in this process"))
     })?;
+    if let Some(elsewhere) = shared.find_elsewhere(id) {
+        // From now on there is a member here, and commands take the way through it.
+        shared
+            .proposer
+            .refuse_pending(&elsewhere, Reason::NotLeader);
+        shared.forget(id);
+    }
     // The host starts this group anew; what a former opening left is of no use to it.
     shared.events.forget(id);
     let group = Arc::new(Group::new(GroupParts {
@@ -240,6 +247,7 @@ async fn open_held(
         counters: shared.counters.clone(),
         snapshot_log_bytes_min: shared.options.snapshot_log_bytes_min,
         bound: opening.bound(),
+        elsewhere: None,
         timer: shared.timer.clone(),
         guarded_until,
     }));
@@ -415,6 +423,49 @@ pub(crate) async fn remove(
             .failure()
             .unwrap_or_else(|| EngineError::StorageFailed(error.to_string()))
     })
+}
+
+/// Has commands for a group that has no member here sent to these members, or no longer if there
+/// are none.
+pub(crate) async fn set_elsewhere(
+    shared: Arc<Shared>,
+    id: u32,
+    members: Vec<Member>,
+) -> Result<(), EngineError> {
+    let _held = shared.locks.hold(id).await;
+    shared.check_open()?;
+    if shared.find(id).is_some() {
+        return Err(EngineError::AlreadyAdded(id));
+    }
+    if let Some(known) = shared.find_elsewhere(id) {
+        if members.is_empty() {
+            shared.proposer.refuse_pending(&known, Reason::NoSuchGroup);
+            shared.forget(id);
+        } else {
+            *known.elsewhere.lock() = Some(members);
+        }
+        return Ok(());
+    }
+    if members.is_empty() {
+        return Ok(());
+    }
+    let lease = Lease::take(shared.identity.node, shared.clock).ok_or_else(|| {
+        EngineError::Overloaded(format!("{LEASE_SLOTS_MAX} groups are open in this process"))
+    })?;
+    let group = Group::new(GroupParts {
+        id,
+        node: shared.identity.node,
+        log: shared.journal.group(id),
+        lease,
+        events: shared.events.clone(),
+        counters: shared.counters.clone(),
+        snapshot_log_bytes_min: shared.options.snapshot_log_bytes_min,
+        bound: false,
+        elsewhere: Some(members),
+        timer: shared.timer.clone(),
+        guarded_until: Instant::now(),
+    });
+    shared.insert(&Arc::new(group))
 }
 
 /// Sees to what messages of other nodes said.

@@ -108,3 +108,9 @@ pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Groups that were removed and are remembered, so that late messages do not create them anew.
 pub const REMOVED_GROUPS_MAX: usize = 64 * 1024;
+
+/// How often commands are sent on towards a leader before they are refused.
+pub const FORWARD_ATTEMPTS_MAX: usize = 4;
+
+/// How long a host may take to give the results of commands of a node without a replica.
+pub const RESULTS_WAIT: Duration = Duration::from_secs(10);

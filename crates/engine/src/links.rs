@@ -23,6 +23,8 @@ pub(crate) mod method {
     pub(crate) const CREATE_MEMBER: u32 = 1;
     /// The receiving node was removed from a group: group, membership.
     pub(crate) const REMOVED: u32 = 2;
+    /// Commands for a group that the receiving node leads: an entry, with its group before it.
+    pub(crate) const COMMANDS: u32 = 3;
 }
 
 /// Something that a message said and that the engine has to see to.

@@ -190,11 +190,22 @@ pub(crate) async fn change_voters(
     let changing = group.changing.lock().await;
     let before = group.members.lock().members();
     if voters.contains(&group.node) {
-        change(&group, &raft, voters.clone(), false).await?;
+        change(
+            &group,
+            &raft,
+            ChangeMembers::ReplaceAllVoters(voters.clone()),
+        )
+        .await?;
+        let learners = before.iter().map(|member| member.node);
+        let learners: BTreeSet<u64> = learners.filter(|node| !voters.contains(node)).collect();
+        let left = group.members.lock().members();
+        if left.iter().any(|member| learners.contains(&member.node)) {
+            change(&group, &raft, ChangeMembers::RemoveNodes(learners)).await?;
+        }
     } else {
         let mut with_leader = voters.clone();
         with_leader.insert(group.node);
-        change(&group, &raft, with_leader, true).await?;
+        change(&group, &raft, ChangeMembers::ReplaceAllVoters(with_leader)).await?;
         let heir = most_advanced(&group, &raft, &voters).await?;
         drop(changing);
         transfer_leader(shared, id, heir).await?;
@@ -209,14 +220,13 @@ pub(crate) async fn change_voters(
     Ok(())
 }
 
+/// Nodes that no longer vote stay as learners, unless they are removed by name.
 async fn change(
     group: &Group,
     raft: &Raft,
-    voters: BTreeSet<u64>,
-    keep_others: bool,
+    change: ChangeMembers<u64, BasicNode>,
 ) -> Result<(), EngineError> {
-    let change = ChangeMembers::ReplaceAllVoters(voters);
-    let changed = raft.change_membership(change, keep_others).await;
+    let changed = raft.change_membership(change, true).await;
     changed.map_err(|error| write_error(group, &error))?;
     Ok(())
 }

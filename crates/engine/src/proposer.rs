@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use openraft::errors::ClientWriteError;
 use openraft::raft::ClientWriteResult;
 use parking_lot::Mutex;
@@ -15,8 +16,10 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use crate::batching::Proposal;
 use crate::error::EngineError;
 use crate::events::{Event, EventQueue, Reason};
+use crate::forwarding::{Forward, Outcome};
 use crate::group::Group;
 use crate::limits::{ENTRIES_IN_FLIGHT_MAX, SNAPSHOTS_AT_ONCE_MAX};
+use crate::links::Links;
 use crate::raft::types::{Callback, Commands, TypeConfig};
 use crate::statistics::Counters;
 
@@ -24,6 +27,7 @@ use crate::statistics::Counters;
 pub(crate) struct Proposer {
     events: Arc<EventQueue>,
     counters: Arc<Counters>,
+    links: Arc<Links>,
     listed: Mutex<Vec<Arc<Group>>>,
     work: Notify,
     stopped: AtomicBool,
@@ -35,10 +39,11 @@ pub(crate) struct Proposer {
 
 impl Proposer {
     /// A proposer without groups.
-    pub(crate) fn new(events: Arc<EventQueue>, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(events: Arc<EventQueue>, counters: Arc<Counters>, links: Arc<Links>) -> Self {
         Self {
             events,
             counters,
+            links,
             listed: Mutex::default(),
             work: Notify::new(),
             stopped: AtomicBool::new(false),
@@ -114,29 +119,29 @@ impl Proposer {
     }
 
     async fn propose(self: &Arc<Self>, group: &Arc<Group>) {
-        // Before openraft runs, commands wait; opening lists the group again.
-        let Some(raft) = group.raft() else { return };
+        let Some(raft) = group.raft() else {
+            // Before openraft runs, commands wait; opening lists the group again.
+            if group.is_elsewhere() {
+                while let Some(proposal) = Self::next(group) {
+                    self.send_on(group, proposal);
+                }
+            }
+            return;
+        };
         if group.snapshot_wanted.swap(false, Ordering::SeqCst)
             && raft.trigger().snapshot().await.is_err()
         {
             tracing::debug!(group = group.id, "no snapshot: the group has stopped");
         }
         while let Some(proposal) = Self::next(group) {
+            if group.sends_on() {
+                self.send_on(group, proposal);
+                continue;
+            }
             self.counters
                 .entries_proposed
                 .fetch_add(1, Ordering::Relaxed);
-            let Proposal {
-                stored,
-                requests,
-                record_bytes,
-            } = proposal;
-            let settlement = Settlement {
-                proposer: self.clone(),
-                group: group.clone(),
-                requests,
-                record_bytes,
-                settled: false,
-            };
+            let (stored, settlement) = self.settlement(group, proposal);
             let callback = Callback::new(move |result| settlement.settle(result));
             // When the group has stopped, the callback is dropped, and refuses the commands.
             if raft
@@ -147,6 +152,42 @@ impl Proposer {
                 tracing::debug!(group = group.id, "proposed to a group that has stopped");
             }
         }
+    }
+
+    fn settlement(self: &Arc<Self>, group: &Arc<Group>, proposal: Proposal) -> (Bytes, Settlement) {
+        let settlement = Settlement {
+            proposer: self.clone(),
+            group: group.clone(),
+            requests: proposal.requests,
+            record_bytes: proposal.record_bytes,
+            settled: false,
+        };
+        (proposal.stored, settlement)
+    }
+
+    /// Sends an entry to the node that leads. Queued here, in order; what becomes of it is waited
+    /// for elsewhere.
+    fn send_on(self: &Arc<Self>, group: &Arc<Group>, proposal: Proposal) {
+        let (stored, mut settlement) = self.settlement(group, proposal);
+        let Some(forward) = Forward::begin(group, &self.links, stored) else {
+            return settlement.refuse(Reason::NotLeader, 0, false);
+        };
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            match forward.finish().await {
+                Outcome::Applied(results) => {
+                    let group = settlement.group.id;
+                    if settlement.group.needs_results() {
+                        events.push(Event::Results { group, results });
+                    }
+                    settlement.release();
+                }
+                Outcome::NotLeader(leader) => {
+                    settlement.refuse(Reason::NotLeader, leader, false);
+                }
+                Outcome::Unknown => settlement.refuse(Reason::NotLeader, 0, true),
+            }
+        });
     }
 
     /// Takes an entry if one more may be in flight; counts it before the intake is unlocked.

@@ -73,6 +73,14 @@ impl Timer {
         }
     }
 
+    /// Another node stands or was elected: it gets some time before this one stands against it.
+    pub(crate) fn give_way(&self, group: &Group) {
+        let grace = self.election_timeout / ELECTION_SPREAD_DIVISOR;
+        if let Some(heard) = (Instant::now() + grace).checked_sub(self.election_timeout) {
+            group.heard_at_least(heard);
+        }
+    }
+
     /// Has the group looked at soon: nobody leads it yet.
     pub(crate) fn hurry(&self, group: &Arc<Group>) {
         let mut watched = self.watched.lock();

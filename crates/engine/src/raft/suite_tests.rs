@@ -14,6 +14,7 @@ use crate::events::{EventQueue, StateMachineHost};
 use crate::frames::{event_type, word};
 use crate::group::{Group, GroupParts};
 use crate::leases::{Lease, LeaseClock};
+use crate::links::Links;
 use crate::proposer::Proposer;
 use crate::raft::log_store::LogStore;
 use crate::raft::state_machine::StateMachine;
@@ -90,10 +91,15 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, Guard> for Builder {
             counters: counters.clone(),
             snapshot_log_bytes_min: u64::MAX,
             bound: true,
+            elsewhere: None,
             timer: Arc::new(Timer::new(Duration::from_secs(1), Duration::from_secs(5))),
             guarded_until: Instant::now(),
         }));
-        let proposer = Arc::new(Proposer::new(queue.clone(), counters));
+        let proposer = Arc::new(Proposer::new(
+            queue.clone(),
+            counters,
+            Arc::new(Links::new().0),
+        ));
         host.parts
             .set((Arc::downgrade(&queue), Arc::downgrade(&group)))
             .unwrap();

@@ -70,6 +70,7 @@ pub struct View {
     pub reads: Vec<(u32, u64)>,
     pub wanted: Vec<u32>,
     pub removed: Vec<u32>,
+    pub results: Vec<Vec<u8>>,
     woken: bool,
     stopped: bool,
 }
@@ -218,6 +219,9 @@ impl Host {
                     engine.host_ready(group, term);
                 }
                 Some(Answer::Snapshot(group, number)) => self.snapshot(engine, group, number),
+                Some(Answer::Results(ticket, results)) => {
+                    engine.give_results(ticket, results.into());
+                }
                 Some(Answer::Ready(..)) | None => {}
             }
         }
@@ -242,6 +246,17 @@ impl Host {
 enum Answer {
     Ready(u32, u64),
     Snapshot(u32, u64),
+    Results(u64, Vec<u8>),
+}
+
+/// What this host calls the results of an entry: the request numbers of its commands.
+fn requests_of(entry: &[u8]) -> Vec<u8> {
+    let mut known = GroupView::default();
+    let mut event = vec![0; 28];
+    event.extend(entry);
+    take_entry(&mut known, &event);
+    let requests = known.commands.iter().map(|it| it.request.to_le_bytes());
+    requests.flatten().collect()
 }
 
 fn handle(view: &mut View, event: &[u8]) -> Option<Answer> {
@@ -264,6 +279,17 @@ fn handle(view: &mut View, event: &[u8]) -> Option<Answer> {
         }
         14 => {
             view.removed.push(group);
+            return None;
+        }
+        15 => {
+            return Some(Answer::Results(
+                number(event, 12),
+                requests_of(&event[28..]),
+            ));
+        }
+        16 => {
+            let results = event[16..16 + word(event, 12) as usize].to_vec();
+            view.results.push(results);
             return None;
         }
         _ => {}

@@ -83,8 +83,13 @@ impl Router {
     }
 
     /// Loses requests from one node to another from now on.
-    pub fn cut_towards(&self, from: u64, to: u64) {
-        self.faults.lock().deaf.insert((from, to));
+    pub fn cut_towards(&self, from: u64, to: u64, cut: bool) {
+        let mut faults = self.faults.lock();
+        if cut {
+            faults.deaf.insert((from, to));
+        } else {
+            faults.deaf.remove(&(from, to));
+        }
     }
 
     /// Holds back the answers to a node's requests, or lets all of them go.
@@ -114,6 +119,13 @@ impl Router {
     pub fn disturb(&self, drop_chance: f64, delay: Duration) {
         let mut faults = self.faults.lock();
         (faults.drop_chance, faults.delay) = (drop_chance, delay);
+    }
+
+    fn answer_passes(&self, from: u64, to: u64) -> bool {
+        let mut faults = self.faults.lock();
+        let chance = faults.drop_chance;
+        let lost = chance > 0.0 && faults.random.random_bool(chance);
+        !lost && !faults.cut.contains(&(from, to))
     }
 
     /// Whether a message gets through, and how late.
@@ -156,7 +168,7 @@ async fn carry(router: Arc<Router>, to: u64, mut taken: mpsc::UnboundedReceiver<
         };
         let back = {
             let router = router.clone();
-            move || router.passes(to, from).is_some()
+            move || router.answer_passes(to, from)
         };
         match work {
             Work::Request(group, request, answer) => {
