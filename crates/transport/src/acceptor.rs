@@ -84,12 +84,12 @@ impl Link for Acceptor {
                 admission.inspect(Admission::admit);
                 let outbox = Outbox::new(self.core.counters(peer.node));
                 let answers = outbox.frames_to_the_end().map(Ok as fn(_) -> _);
-                outbox.say(self.core.hello(peer.node));
-                outbox.open();
                 let accepted = self
                     .core
                     .accept(&peer, &outbox)
                     .ok_or_else(|| Status::unavailable("closed"))?;
+                self.core.introduce_on(&outbox, peer.node);
+                outbox.open();
                 let core = self.core.clone();
                 self.core
                     .runtime

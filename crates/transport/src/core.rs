@@ -257,6 +257,24 @@ impl Core {
             .collect()
     }
 
+    /// Whether nodes of this cluster are on both sides, so that groups may be talked about.
+    pub(crate) fn shares_cluster(&self, peer: &PeerIdentity) -> bool {
+        peer.cluster != 0 && peer.cluster == self.cluster()
+    }
+
+    /// Introduces this node on a stream that [`Core::introduce_again`] knows of, or will.
+    pub(crate) fn introduce_on(&self, outbox: &Outbox, node: u64) {
+        loop {
+            let hello = self.hello(node);
+            let said = hello.cluster;
+            outbox.say(hello);
+            // It may have joined a cluster in between, and have said so first.
+            if said == self.cluster() {
+                return;
+            }
+        }
+    }
+
     /// Introduces this node again to all it talks to, and to those that refused it.
     pub(crate) fn introduce_again(&self) {
         let nodes = self.nodes.lock();

@@ -112,10 +112,14 @@ pub(crate) async fn run(core: Arc<Core>, lane: Arc<Lane>, run: u64) {
     let mut wait = RECONNECT_WAIT_MIN;
     while let Some((address, outbox)) = lane.begin(run) {
         let mut up = Duration::ZERO;
+        let said = core.cluster();
         let problem = match open(&core, &address, lane.node(), &outbox).await {
             Ok(opened) => {
                 if !lane.opened(&core, run, opened.remote.clone()) {
                     return;
+                }
+                if said != core.cluster() {
+                    core.introduce_on(&outbox, lane.node());
                 }
                 let since = Instant::now();
                 let problem = follow(&core, &lane, run, opened, &outbox).await;

@@ -62,13 +62,13 @@ pub enum RefusalReason {
     OtherCluster = 2,
     /// There is no protocol version that both speak.
     NoCommonVersion = 3,
-    /// The node has this node's own id: it is this node.
+    /// It is this node itself: an address of its own was dialled.
     OwnNode = 4,
     /// Another node was meant to be there.
     OtherNode = 5,
     /// A later opening of the same data directory was seen already.
     StaleIncarnation = 6,
-    /// Two processes run with the same data directory, or a copy of it.
+    /// Two processes run with the same data directory, or copies of it.
     DuplicateNode = 7,
     /// What was said does not hold to the protocol.
     Malformed = 8,

@@ -41,25 +41,18 @@ impl Introduction {
     ) -> Result<PeerIdentity, Refusal> {
         let own = &self.identity;
         let refuse = |reason, text: String| Err(Refusal::ours(reason, text));
-        if hello.node == 0
-            || hello.address.len() > ADDRESS_BYTES_MAX
-            || hello.cluster_name.len() > CLUSTER_NAME_BYTES_MAX
-            || hello.protocol_min > hello.protocol_max
-        {
+        if !is_well_formed(hello) {
             return refuse(RefusalReason::Malformed, "the hello is malformed".into());
         }
         let them = format!("node {} at {}", hello.node, hello.address);
         let us = format!("node {} at {}", own.node, self.address);
-        let protocol = hello.protocol_max.min(PROTOCOL_MAX);
-        if protocol < hello.protocol_min.max(PROTOCOL_MIN) {
-            return refuse(
-                RefusalReason::NoCommonVersion,
-                format!(
-                    "{them} speaks protocol {} to {}, {us} {PROTOCOL_MIN} to {PROTOCOL_MAX}",
-                    hello.protocol_min, hello.protocol_max
-                ),
+        let protocol = common_protocol(hello).ok_or_else(|| {
+            let text = format!(
+                "{them} speaks protocol {} to {}, {us} {PROTOCOL_MIN} to {PROTOCOL_MAX}",
+                hello.protocol_min, hello.protocol_max
             );
-        }
+            Refusal::ours(RefusalReason::NoCommonVersion, text)
+        })?;
         if hello.cluster_name != own.cluster_name {
             return refuse(
                 RefusalReason::OtherName,
@@ -69,10 +62,17 @@ impl Introduction {
                 ),
             );
         }
-        if hello.node == own.node {
+        if hello.node == own.node && hello.instance == self.instance {
             return refuse(
                 RefusalReason::OwnNode,
-                format!("{them} and {us} have the same id"),
+                format!("{them} is this node itself"),
+            );
+        }
+        if hello.node == own.node {
+            let text = "one of them has a copy of the other's data directory";
+            return refuse(
+                RefusalReason::DuplicateNode,
+                format!("{them} and {us} have the same id: {text}"),
             );
         }
         if hello.cluster != own.cluster && hello.cluster != 0 && own.cluster != 0 {
@@ -108,6 +108,19 @@ impl Introduction {
             format_version: hello.format_version,
         })
     }
+}
+
+fn is_well_formed(hello: &wire::Hello) -> bool {
+    hello.node != 0
+        && hello.address.len() <= ADDRESS_BYTES_MAX
+        && hello.cluster_name.len() <= CLUSTER_NAME_BYTES_MAX
+        && hello.protocol_min <= hello.protocol_max
+}
+
+/// The newest protocol that both sides speak.
+fn common_protocol(hello: &wire::Hello) -> Option<u32> {
+    let newest = hello.protocol_max.min(PROTOCOL_MAX);
+    (newest >= hello.protocol_min.max(PROTOCOL_MIN)).then_some(newest)
 }
 
 /// A refusal as it is sent.

@@ -101,12 +101,12 @@ impl Lane {
             Phase::Down => return Err(state.problem.clone().unwrap_or_else(never_reached)),
             Phase::Closed => return Err(CallError::Closed),
         }
-        let remote_has_none = state.phase == Phase::Up
-            && state
-                .remote
-                .as_ref()
-                .is_some_and(|remote| remote.cluster == 0);
-        if in_cluster && (remote_has_none || core.cluster() == 0) {
+        // Of a peer that has not answered yet it is not known; then the peer decides.
+        let foreign = match &state.remote {
+            Some(remote) if state.phase == Phase::Up => !core.shares_cluster(remote),
+            _ => core.cluster() == 0,
+        };
+        if in_cluster && foreign {
             return Err(CallError::NoCluster);
         }
         Ok(state.outbox.clone())

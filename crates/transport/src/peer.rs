@@ -23,7 +23,8 @@ use crate::wire::item::Kind;
 /// Another node. Cheap to clone; all clones share one stream, which is made at the first use.
 ///
 /// Requests, calls and notes leave in the order in which these methods are called: each puts its
-/// message in before it returns, also where it returns a future.
+/// message in before it returns, also where it returns a future. Those futures need a tokio runtime
+/// with time around them.
 #[derive(Clone)]
 pub struct Peer {
     core: Arc<Core>,

@@ -196,7 +196,7 @@ impl Receiver {
     fn start(&mut self, item: wire::Item, bytes: usize) {
         let wire::Item { id, group, kind } = item;
         let handler = &self.core.handler;
-        let in_cluster = self.peer.cluster != 0 && self.core.cluster() != 0;
+        let in_cluster = self.core.shares_cluster(&self.peer);
         let work = match kind {
             Some(Kind::Call(call)) => {
                 Work::Call(handler.node_call(&self.peer, call.method, call.body))

@@ -95,8 +95,13 @@ fn check(options: &TransportOptions) -> Result<(), TransportError> {
     if identity.cluster_name.len() > CLUSTER_NAME_BYTES_MAX {
         return wrong("the cluster's name is too long");
     }
-    if options.ping_interval.is_zero() || options.reconnect_wait_max.is_zero() {
-        return wrong("intervals are longer than nothing");
+    let waits = [
+        options.ping_interval,
+        options.connect_wait,
+        options.reconnect_wait_max,
+    ];
+    if waits.iter().any(Duration::is_zero) || options.pings_unanswered_max == 0 {
+        return wrong("intervals, waits and the number of unanswered pings are not 0");
     }
     Ok(())
 }

@@ -6,6 +6,8 @@ mod support;
 
 use bytes::Bytes;
 use raft_kv_transport::{CallError, RefusalReason, TransportOptions};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use support::{
     CLUSTER, PATIENCE, TestNode, echoed, numbered, options, soon, start, start_with, within,
 };
@@ -78,6 +80,20 @@ async fn a_node_that_dials_itself_learns_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_dials_its_copy_learns_so() {
+    let (own, copy) = (start(1), start(1));
+    let call = own
+        .transport
+        .call_address(&copy.address(), 1, Bytes::new(), PATIENCE);
+    let Err(CallError::Refused(refusal)) = within(call).await else {
+        panic!("not refused");
+    };
+    assert_eq!(refusal.reason, RefusalReason::DuplicateNode);
+    reported(&own, RefusalReason::DuplicateNode, false).await;
+    reported(&copy, RefusalReason::DuplicateNode, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_process_and_a_copy_of_a_node_are_refused() {
     let own = start(1);
     let newer = other(2, |options| options.identity.incarnation = 4);
@@ -142,6 +158,38 @@ async fn a_node_without_a_cluster_makes_node_calls_only_until_it_has_one() {
     let answer = within(to_newcomer.request(1, numbered(3, 1), soon())).await;
     assert_eq!(answer, Ok(echoed(3, 1)));
     assert!(member.handler.seen.lock().refused.is_empty());
+}
+
+/// Whatever streams are being made just when a node joins: all of them can be used soon.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn joining_while_streams_are_made_leaves_none_behind() {
+    let seed: u64 = rand::random();
+    eprintln!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let member = start(1);
+    for node in 2..42 {
+        let newcomer = other(node, |options| options.identity.cluster = 0);
+        let (to_member, to_newcomer) = (newcomer.peer(&member), member.peer(&newcomer));
+        to_member.connect();
+        to_newcomer.connect();
+        let spins = random.random_range(0..200);
+        tokio::task::spawn_blocking(move || {
+            for _ in 0..spins {
+                std::thread::yield_now();
+            }
+        })
+        .await
+        .unwrap();
+        newcomer.transport.set_cluster(CLUSTER).unwrap();
+        for peer in [&to_member, &to_newcomer] {
+            within(async {
+                while peer.request(1, numbered(1, 1), soon()).await != Ok(echoed(1, 1)) {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

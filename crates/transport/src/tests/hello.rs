@@ -51,8 +51,11 @@ fn strangers_are_told_apart() {
     );
     assert_eq!(
         refused(|hello| hello.node = 1, 0),
-        Some(RefusalReason::OwnNode)
+        Some(RefusalReason::DuplicateNode)
     );
+    let itself = introduction(1);
+    let refusal = itself.examine(&itself.hello(0), 0).unwrap_err();
+    assert_eq!(refusal.reason, RefusalReason::OwnNode);
     assert_eq!(
         refused(|hello| hello.expected_node = 9, 0),
         Some(RefusalReason::OtherNode)
