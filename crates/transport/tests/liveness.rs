@@ -12,11 +12,9 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::join_all;
 use raft_kv_transport::{
-    CallError, Note, Peer, PeerState, Response, Transport, TransportError, TransportOptions,
+    CallError, Note, Peer, PeerState, Transport, TransportError, TransportOptions,
 };
-use support::{
-    PATIENCE, TestHandler, echoed, identity, numbered, options, soon, start, start_with, within,
-};
+use support::{PATIENCE, TestHandler, echoed, numbered, options, soon, start, start_with, within};
 use tokio::io::copy_bidirectional;
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
@@ -353,7 +351,6 @@ async fn addresses_that_cannot_be_had_are_errors() {
         matches!(answer, Err(CallError::Unreachable(_))),
         "{answer:?}"
     );
-    assert_eq!(identity(1).node, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -374,6 +371,4 @@ async fn a_panic_in_the_handler_ends_the_stream_and_nothing_else() {
         })
         .await;
     works(&peer).await;
-    let response: Response = echoed(1, 1);
-    assert_eq!(response, echoed(1, 1));
 }
