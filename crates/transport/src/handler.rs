@@ -83,7 +83,8 @@ pub trait Handler: Send + Sync + 'static {
     fn note(&self, from: &PeerIdentity, group: u32, note: Note);
 
     /// A snapshot begins. The future reads it from `pieces`, and its result is the sender's answer;
-    /// an error is its text there.
+    /// an error is its text there. When a sender has given up and begins again, the future of its
+    /// former attempt may still be running; the implementation keeps the two apart.
     fn snapshot(
         &self,
         from: &PeerIdentity,

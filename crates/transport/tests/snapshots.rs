@@ -20,6 +20,15 @@ use rand::{Rng, RngCore, SeedableRng};
 use support::{TestNode, echoed, numbered, soon, start, within};
 use tokio::sync::Semaphore;
 
+/// Says that a handler's future has ended.
+struct Guard(Arc<Semaphore>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.add_permits(1);
+    }
+}
+
 async fn connected(a: &TestNode, b: &TestNode) -> Peer {
     let peer = a.peer(b);
     within(peer.call(1, Bytes::new(), soon())).await.unwrap();
@@ -87,11 +96,14 @@ async fn a_snapshot_that_was_cut_goes_on_where_it_stopped() {
     let sent = content(seed, 3_000_000);
     let kept = Arc::new(Mutex::new(Vec::new()));
     let attempts = Arc::new(AtomicU64::new(0));
-    let (into, count) = (kept.clone(), attempts.clone());
+    let ended = Arc::new(Semaphore::new(0));
+    let (into, count, leave) = (kept.clone(), attempts.clone(), ended.clone());
     *b.handler.on_snapshot.lock() = Arc::new(move |_, _, mut stream| {
         let into = into.clone();
+        let guard = Guard(leave.clone());
         let attempt = count.fetch_add(1, Ordering::SeqCst);
         async move {
+            let _guard = guard;
             stream.start_at(into.lock().len() as u64);
             while let Some(piece) = stream.next().await {
                 into.lock()
@@ -112,7 +124,9 @@ async fn a_snapshot_that_was_cut_goes_on_where_it_stopped() {
     });
     let error = within(cut).await.unwrap_err();
     assert!(matches!(error, SnapshotError::Source(_)), "{error}");
-    // What had left arrives, and no more; how much is up to the network.
+    // What had left arrives, and no more; how much is up to the network. The receiver may still be
+    // at it when the sender has given up.
+    within(ended.acquire()).await.unwrap().forget();
     let first = Arc::new(AtomicU64::new(0));
     let noted = first.clone();
     let cut = peer.send_snapshot(Bytes::new(), |from| {
@@ -197,12 +211,6 @@ async fn a_snapshot_ends_when_its_peer_goes_and_few_run_at_once() {
     let peer = connected(&a, &b).await;
     let entered = Arc::new(Semaphore::new(0));
     let dropped = Arc::new(Semaphore::new(0));
-    struct Guard(Arc<Semaphore>);
-    impl Drop for Guard {
-        fn drop(&mut self) {
-            self.0.add_permits(1);
-        }
-    }
     let (enter, leave) = (entered.clone(), dropped.clone());
     *b.handler.on_snapshot.lock() = Arc::new(move |_, _, mut stream| {
         let guard = Guard(leave.clone());
@@ -218,7 +226,7 @@ async fn a_snapshot_ends_when_its_peer_goes_and_few_run_at_once() {
     });
     let places = SNAPSHOTS_PER_PEER_MAX as u32;
     let send = || tokio::spawn(peer.send_snapshot(Bytes::new(), |_| stream::pending()));
-    let sending: Vec<_> = (0..places).map(|_| send()).collect();
+    let mut sending: Vec<_> = (0..places).map(|_| send()).collect();
     within(entered.acquire_many(places)).await.unwrap().forget();
     let error = within(send()).await.unwrap().unwrap_err();
     assert!(
@@ -226,13 +234,15 @@ async fn a_snapshot_ends_when_its_peer_goes_and_few_run_at_once() {
         "{error}"
     );
     // A sender that gives up takes the receiver along, and leaves its place.
-    sending[0].abort();
+    let given_up = sending.remove(0);
+    given_up.abort();
+    assert!(within(given_up).await.unwrap_err().is_cancelled());
     within(dropped.acquire()).await.unwrap().forget();
     let next = send();
     within(entered.acquire()).await.unwrap().forget();
     within(b.transport.close()).await;
     within(dropped.acquire_many(places)).await.unwrap().forget();
-    let ended = within(join_all(sending.into_iter().skip(1).chain([next]))).await;
+    let ended = within(join_all(sending.into_iter().chain([next]))).await;
     for result in ended {
         let error = result.unwrap().unwrap_err();
         assert!(
