@@ -42,7 +42,15 @@ impl Engine {
         group: u32,
         step: SnapshotStep,
     ) -> impl Future<Output = SnapshotAnswer> + Send + 'static {
-        receiving::snapshot(self.0.clone(), from, group, step)
+        // On a task of its own: a step ends also when the connection does, so that the snapshot can
+        // be continued from there.
+        let step = receiving::snapshot(self.0.clone(), from, group, step);
+        let taken = self.0.runtime.spawn(step);
+        async move {
+            taken
+                .await
+                .unwrap_or_else(|error| SnapshotAnswer::Failed(error.to_string()))
+        }
     }
 
     /// Answers a call of another node's engine.

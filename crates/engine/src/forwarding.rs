@@ -109,6 +109,7 @@ impl Forward {
             match answer.await.map(Outcome::decode) {
                 Ok(Outcome::NotLeader(leader)) => hint = if leader == to { 0 } else { leader },
                 Ok(outcome) => return outcome,
+                Err(PeerError::NotSent(_)) => hint = 0,
                 // Nothing says that the node did not take it before it fell silent.
                 Err(PeerError::Unreachable(_) | PeerError::Refused(_)) => return Outcome::Unknown,
             }
@@ -117,7 +118,10 @@ impl Forward {
             }
             if hint == 0 {
                 sleep(PROGRESS_INTERVAL).await;
-                hint = group.known_leader();
+                hint = match group.known_leader() {
+                    leader if leader == to => 0,
+                    leader => leader,
+                };
             }
             let Some(next) = choose(&group, hint, attempt) else {
                 break;

@@ -45,7 +45,7 @@ pub(crate) struct Links {
 }
 
 fn alone<T: Send + 'static>() -> Answer<T> {
-    let error = PeerError::Unreachable("this engine has no way to other nodes".into());
+    let error = PeerError::NotSent("this engine has no way to other nodes".into());
     std::future::ready(Err(error)).boxed()
 }
 

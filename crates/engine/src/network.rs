@@ -182,6 +182,9 @@ pub enum SnapshotAnswer {
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PeerError {
+    /// It was not sent: the node got nothing.
+    #[error("not sent: {0}")]
+    NotSent(String),
     /// The node cannot be reached, or did not answer in time. The request may have been taken.
     #[error("unreachable: {0}")]
     Unreachable(String),
@@ -196,8 +199,8 @@ pub type Answer<T> = BoxFuture<'static, Result<T, PeerError>>;
 /// Carries messages to other nodes.
 ///
 /// To be correct, an implementation must queue a request when it is called, not when the answer is
-/// first polled, and deliver the requests to one node in the order of the calls; it may lose any
-/// of them. It must end every answer in bounded time, and bound what waits for a node.
+/// first polled, and deliver requests and calls to one node in the order of the calls; it may lose
+/// any of them, and says `NotSent` only of what the node certainly did not get. It must end every answer in bounded time, and bound what waits for a node.
 pub trait Peers: Send + Sync + 'static {
     /// Sends a request to the member of `group` on a node.
     fn request(&self, node: &Member, group: u32, request: Request) -> Answer<Response>;

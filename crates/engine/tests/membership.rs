@@ -185,3 +185,23 @@ async fn commands_that_may_have_been_proposed_are_refused_as_unknown() {
     );
     settled(&cluster, follower).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_dead_leader_is_no_reason_to_refuse_when_another_is_found() {
+    let mut cluster = Cluster::start(3, 17, |_| {});
+    cluster.create(&[0, 1]).await;
+    let caller = cluster.node(2).engine.clone();
+    // The first to be asked was never there.
+    let absent = raft_kv_engine::network::Member {
+        node: 99,
+        address: "nowhere".into(),
+    };
+    let members = vec![absent, cluster.member(0), cluster.member(1)];
+    caller.set_members_elsewhere(GROUP, members).await.unwrap();
+    caller.submit(&frame(GROUP, 0, 3, 50), 0).unwrap();
+    settled(&cluster, 2).await;
+    let host = cluster.node(2).host.clone();
+    assert!(host.view().refusals.is_empty());
+    assert_eq!(host.view().results.concat().len(), 24);
+    cluster.stop_node(2).await;
+}

@@ -143,6 +143,11 @@ impl Router {
         Some(delay.mul_f64(share))
     }
 
+    /// Whether a node is there at all; to one that is not nothing is sent.
+    fn knows(&self, node: u64) -> bool {
+        self.engines.lock().contains_key(&node)
+    }
+
     fn send(self: &Arc<Self>, from: u64, to: u64, work: Work) {
         let mut lanes = self.lanes.lock();
         let lane = lanes.entry((from, to)).or_insert_with(|| {
@@ -258,6 +263,10 @@ impl Peers for Link {
     }
 
     fn call(&self, node: &Member, method: u32, body: Bytes) -> Answer<Bytes> {
+        if !self.router.knows(node.node) {
+            let error = PeerError::NotSent("no such node".into());
+            return std::future::ready(Err(error)).boxed();
+        }
         let (sender, receiver) = oneshot::channel();
         let work = Work::Call(method, body, sender);
         self.router.send(self.node, node.node, work);
