@@ -22,6 +22,7 @@ mod events;
 mod forwarding;
 mod frames;
 mod group;
+mod group_locks;
 mod identity;
 mod leases;
 mod lifecycle;

@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use openraft::BasicNode;
-use parking_lot::Mutex;
 use raft_kv_journal::GroupLog;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -26,23 +25,6 @@ use crate::raft::log_store::{LogStore, durable};
 use crate::raft::network::Ways;
 use crate::raft::state_machine::StateMachine;
 use crate::raft::types::{Raft, Vote};
-
-type Lock = Arc<tokio::sync::Mutex<()>>;
-
-/// One lock for each group that something is being done with.
-#[derive(Default)]
-pub(crate) struct GroupLocks(Mutex<HashMap<u32, Lock>>);
-
-impl GroupLocks {
-    async fn hold(&self, group: u32) -> tokio::sync::OwnedMutexGuard<()> {
-        let lock = {
-            let mut locks = self.0.lock();
-            locks.retain(|id, lock| *id == group || Arc::strong_count(lock) > 1);
-            locks.entry(group).or_default().clone()
-        };
-        lock.lock_owned().await
-    }
-}
 
 /// How a group is opened.
 #[derive(Clone, Debug)]
