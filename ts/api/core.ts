@@ -70,7 +70,6 @@ export class Core implements HostListener {
   /** Set by `LocalKeyspaces`. */
   keyspaces: KeyspacesOfNode | undefined;
   private readonly fleetMachine: DataMachine<FleetState>;
-  private readonly fleetListeners = new Set<() => void>();
   private storageFailure: RaftKVError | undefined;
   private closed: RaftKVError | undefined;
 
@@ -131,12 +130,6 @@ export class Core implements HostListener {
   /** The fleet's state as this node knows it. */
   get fleet(): FleetState {
     return this.fleetMachine.state;
-  }
-
-  /** Calls `listener` whenever the fleet's state changed; returns what ends that. */
-  onFleetChange(listener: () => void): () => void {
-    this.fleetListeners.add(listener);
-    return () => this.fleetListeners.delete(listener);
   }
 
   /** Ends what waits in the background of a call. @throws `CLOSED` once `close` was called */
@@ -262,13 +255,8 @@ export class Core implements HostListener {
       },
     });
     await this.groups.sweep();
-    replica.onApplied = () => this.fleetChanged();
-    this.fleetChanged();
-  }
-
-  private fleetChanged(): void {
+    replica.onApplied = () => this.groups.reconcile();
     this.groups.reconcile();
-    for (const listener of [...this.fleetListeners]) listener();
   }
 
   private target(route: number): CallTarget {

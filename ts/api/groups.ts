@@ -61,11 +61,6 @@ export class LocalGroups {
     return this.builders.has(module);
   }
 
-  /** Names of the modules that are bound. */
-  get modules(): string[] {
-    return [...this.builders.keys()];
-  }
-
   /** Has this node's replica of a group been opened? */
   isOpen(group: number): boolean {
     return this.opened.has(group);

@@ -99,11 +99,6 @@ export class Host {
     return this.replicas.get(group);
   }
 
-  /** All replicas of this node. */
-  all(): IterableIterator<Replica> {
-    return this.replicas.values();
-  }
-
   /** Takes a buffer of events from the engine; `more`: others wait, to be pulled. */
   receive(bytes: Uint8Array, more: boolean): void {
     if (this.closed) return;

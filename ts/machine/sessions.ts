@@ -195,11 +195,6 @@ export class Sessions implements RetainedResults {
     return session.incarnation > incarnation || request < session.acknowledged;
   }
 
-  /** Forgets a node that is gone for good. */
-  close(node: number): void {
-    this.sessions.delete(node);
-  }
-
   /** How many results are kept. */
   get size(): number {
     let size = 0;
