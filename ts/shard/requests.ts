@@ -6,18 +6,9 @@
  * transfer is over on this shard; for a repeated step that is as good as `done`.
  */
 import type { SessionMark } from "../machine/machine.ts";
+import type { PackedRetainedResult } from "../machine/result.ts";
 import type { HashRange, StatusImage } from "./status.ts";
 import type { TallyImage } from "./tally.ts";
-
-/** A retained result as plain data. */
-export interface ResultImage {
-  readonly node: number;
-  readonly incarnation: number;
-  readonly request: number;
-  readonly hash: number;
-  readonly kind: "plain" | "encoded" | "refusal";
-  readonly value: unknown;
-}
 
 /** What a hand-over certifies: the receiver opens with exactly this. */
 export interface Certificate {
@@ -28,7 +19,7 @@ export interface Certificate {
   readonly clock: number;
   /** Index of the hand-over in the sender's log; the first one, when it was repeated. */
   readonly index: number;
-  readonly results: readonly ResultImage[];
+  readonly results: readonly PackedRetainedResult[];
   readonly marks: readonly SessionMark[];
 }
 

@@ -11,12 +11,11 @@ import { Reader, readValue, Writer, writeValue } from "../codec/index.ts";
 import { RaftKVError } from "../errors.ts";
 import { SNAPSHOT_PIECE_BYTES } from "../limits.ts";
 import type { RetainedResult, SessionMark, SnapshotWriter } from "../machine/machine.ts";
+import { type PackedRetainedResult, packRetained, unpackRetained } from "../machine/result.ts";
 import { ChangeLog } from "./changes.ts";
 import type { ShardEntry } from "./entry.ts";
 import { readEntry, writeEntry } from "./entry-bytes.ts";
 import type { ParkedCommand } from "./parking.ts";
-import type { ResultImage } from "./requests.ts";
-import { resultImage, retainedResult } from "./results.ts";
 import type { ShardState, WriteBarrier } from "./state.ts";
 import { type EndedTransfer, type ShardStatus, type StatusImage, statusImage } from "./status.ts";
 import type { HashTable } from "./table.ts";
@@ -116,7 +115,7 @@ export class ShardSnapshotWriter implements SnapshotWriter, WriteBarrier {
     }
     const result = this.results[at - this.parked.length];
     if (result === undefined) return false;
-    this.writeRecord(RECORD.result, resultImage(result));
+    this.writeRecord(RECORD.result, packRetained(result));
     return true;
   }
 
@@ -205,7 +204,8 @@ export class ShardSnapshotReader {
   private readOther(record: unknown, content: unknown): void {
     if (record === RECORD.header) this.header = content as Header;
     else if (record === RECORD.parked) this.state.parking.add(content as ParkedCommand);
-    else if (record === RECORD.result) this.results.push(retainedResult(content as ResultImage));
+    else if (record === RECORD.result)
+      this.results.push(unpackRetained(content as PackedRetainedResult));
     else if (record === RECORD.end) this.expected = content as number;
     else throw damaged(`it holds a record of type ${String(record)}`);
   }

@@ -7,10 +7,10 @@
 import { Reader } from "../codec/index.ts";
 import type { EntryContext } from "../machine/machine.ts";
 import { Refusal } from "../machine/machine.ts";
+import { unpackRetained } from "../machine/result.ts";
 import { readEntry } from "./entry-bytes.ts";
 import { originOf, type ParkedCommand } from "./parking.ts";
 import type { Certificate, ShardCommand } from "./requests.ts";
-import { retainedResult } from "./results.ts";
 import type { ShardState } from "./state.ts";
 import type { Receiving } from "./status.ts";
 import { Tally } from "./tally.ts";
@@ -82,7 +82,7 @@ export function open(
   for (const tombstone of status.tombstones) state.bury(tombstone);
   state.become({ type: "serving" });
   end(state, transfer, "completed");
-  const results = certificate.results.map(retainedResult);
+  const results = certificate.results.map(unpackRetained);
   state.retained.adoptMarks(certificate.marks);
   state.retained.adopt(results);
   const known = new Map(results.map((result) => [nameOf(result), result.result]));

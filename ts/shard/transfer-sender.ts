@@ -6,9 +6,9 @@
  * range, so its cost does not depend on how much moves.
  */
 import { TOMBSTONES_MAX } from "../limits.ts";
+import { packRetained } from "../machine/result.ts";
 import { ChangeLog } from "./changes.ts";
 import type { Certificate, ShardCommand } from "./requests.ts";
-import { resultImage } from "./results.ts";
 import type { ShardState } from "./state.ts";
 import type { Copying, HandedOver } from "./status.ts";
 import { Tally } from "./tally.ts";
@@ -110,5 +110,12 @@ export function boundTombstones(state: ShardState): void {
 
 function certificateOf(status: HandedOver): Certificate {
   const { transfer, tally, clock, index, results, marks } = status;
-  return { transfer, tally: tally.image(), clock, index, results: results.map(resultImage), marks };
+  return {
+    transfer,
+    tally: tally.image(),
+    clock,
+    index,
+    results: results.map(packRetained),
+    marks,
+  };
 }
