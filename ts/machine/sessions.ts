@@ -29,6 +29,8 @@ export class RetainedBatch {
   readonly base: number;
   readonly pairs: Uint32Array;
   readonly results: (Result | typeof NOTHING)[];
+  /** Lowest request number in the batch. */
+  first = Number.POSITIVE_INFINITY;
   /** Highest request number in the batch. */
   last = 0;
   private count = 0;
@@ -47,11 +49,12 @@ export class RetainedBatch {
     this.pairs[at * 2 + 1] = hash;
     this.results[at] = result;
     if (request > this.last) this.last = request;
+    if (request < this.first) this.first = request;
   }
 
   /** Position of a request that has a result here, or -1. */
   find(request: number): number {
-    if (request > this.last || request < this.base) return -1;
+    if (request > this.last || request < this.first) return -1;
     const distance = request - this.base;
     for (let at = 0; at < this.count; at++) {
       if (this.pairs[at * 2] === distance && this.results[at] !== NOTHING) return at;
