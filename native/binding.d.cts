@@ -1,4 +1,4 @@
-// Generated from crates/addon/src (539281812e75e77a) by `npm run build`. Private.
+// Generated from crates/addon/src (8bc55979f978afdd) by `npm run build`. Private.
 
 /**
  * Which binding artifact the generated loader actually loaded: `'native'` for
@@ -28,16 +28,6 @@ export declare class NativeEngine {
   unref(): void
   /** Which node and cluster this is. */
   identity(): NativeIdentity
-  /** The groups that the journal holds. */
-  storedGroups(): Array<NativeStoredGroup>
-  /** Creates a group of which this node is the only member, and resolves to its lease slot. */
-  createGroup(group: number, descriptor: Uint8Array): Promise<number>
-  /** Opens a stored group, whose log is then replayed, and resolves to its lease slot. */
-  openGroup(group: number): Promise<number>
-  /** Stops a group and keeps what it stored. */
-  closeGroup(group: number): Promise<void>
-  /** Stops a group and deletes what it stored. */
-  removeGroup(group: number): Promise<void>
   /** Takes the first `byteLength` bytes of `records`, which are copied. */
   submit(records: Uint8Array, byteLength: number, acknowledged: number): void
   /** The next events, or null, which ends the pulling. */
@@ -67,6 +57,59 @@ export declare class NativeEngine {
   statistics(): NativeStatistics
   /** The lease slots: Int32, to be read with `Atomics.load`. One buffer serves the process. */
   leases(): ArrayBuffer
+  /** The groups that the journal holds. */
+  storedGroups(): Array<NativeStoredGroup>
+  /** Creates a group of which this node is the only member, and resolves to its lease slot. */
+  createGroup(group: number, descriptor: Uint8Array): Promise<number>
+  /**
+   * Creates a group with these members, of which this node is one, or opens the one that is
+   * stored; resolves to its lease slot.
+   */
+  createGroupWith(group: number, descriptor: Uint8Array, members: Array<NativeMember>): Promise<number>
+  /** Opens a stored group, whose log is then replayed, and resolves to its lease slot. */
+  openGroup(group: number): Promise<number>
+  /** Opens a stored group whose code is not there: it follows and stores, and does not apply. */
+  openUnbound(group: number): Promise<number>
+  /** The group's code is there: opens the group, anew if it is open without it. */
+  bindGroup(group: number): Promise<number>
+  /** Stops a group and keeps what it stored. */
+  closeGroup(group: number): Promise<void>
+  /** Stops a group and deletes what it stored. */
+  removeGroup(group: number): Promise<void>
+  /** How a group stands, as far as this node knows. */
+  groupStatus(group: number): Promise<NativeGroupStatus>
+  /** Adds a member that gets the log and does not vote. */
+  addLearner(group: number, member: NativeMember): Promise<void>
+  /** Waits until a member has caught up. */
+  waitForMember(group: number, node: number): Promise<void>
+  /** Makes these members the voters and those the learners; all others leave. */
+  changeMembers(group: number, voters: Array<number>, learners: Array<number>): Promise<void>
+  /** Hands leadership to another voter. */
+  transferLeader(group: number, to: number): Promise<void>
+  /** Confirms that this node leads; the event "read ready" follows. */
+  readIndex(group: number, number: number): Promise<void>
+  /** Tells where a group lives that has no member here; no members: nowhere. */
+  setMembersElsewhere(group: number, members: Array<NativeMember>): Promise<void>
+  /** Answers the event "results wanted"; whether somebody still waits. */
+  giveResults(ticket: number, results: Uint8Array): boolean
+}
+
+/** How a group stands, as far as this node knows. */
+export interface NativeGroupStatus {
+  /** What this node is to the group. */
+  role: 'leader' | 'follower' | 'learner'
+  /** The term. */
+  term: number
+  /** The node that leads, or 0. */
+  leader: number
+  /** Its voters are being changed. */
+  changing: boolean
+  /** Index of the last entry of this node's log. */
+  lastIndex: number
+  /** The group's code is there. */
+  bound: boolean
+  /** The members. */
+  members: Array<NativeMemberStatus>
 }
 
 /** Which node and cluster a data directory belongs to. */
@@ -79,6 +122,26 @@ export interface NativeIdentity {
   incarnation: number
   /** The name that the cluster was started with. */
   clusterName: string
+}
+
+/** A node, and where it is reached. */
+export interface NativeMember {
+  /** Its id. */
+  node: number
+  /** Where it is reached. */
+  address: string
+}
+
+/** A member of a group as its leader sees it. */
+export interface NativeMemberStatus {
+  /** Its id. */
+  node: number
+  /** Where it is reached. */
+  address: string
+  /** It votes. */
+  voter: boolean
+  /** Up to which index its log is known to be the leader's; only the leader knows. */
+  matching: number | null
 }
 
 /** How to open an engine. Defaults are the business of the TypeScript side: every field is given. */

@@ -2,141 +2,25 @@
  * The native engine with its types, as the rest of ts/ uses it. It adds to the addon that errors
  * are `RaftKVError`s and that closing delivers the last events; it changes nothing else.
  */
-import { ERROR_CODES, type ErrorCode, RaftKVError } from "../errors.ts";
+import { RaftKVError } from "../errors.ts";
 import { CLOSE_PULL_MS_MAX, DRAIN_BYTES_MAX, EVENT_QUEUE_BYTES_MAX } from "../limits.ts";
 import { type Binding, loadBinding } from "./binding.ts";
+import type {
+  AddressAnswer,
+  EngineOptions,
+  EngineStatistics,
+  GroupStatus,
+  Identity,
+  KeyHash,
+  ListenOptions,
+  MemberAddress,
+  NativeEngine,
+  OnEvents,
+  StoredGroup,
+} from "./engine-types.ts";
+import { typed, typedAsync, typedError } from "./failures.ts";
 
-/** How to open an engine; defaults are the business of the API. */
-export interface EngineOptions {
-  /** Where the log and snapshots live; ":memory:" keeps nothing. */
-  readonly dataDir: string;
-  /** "fsync": acknowledged = on disk. "buffered": the operating system decides when. */
-  readonly durability: "fsync" | "buffered";
-  /** A directory of another cluster is refused. */
-  readonly clusterName: string;
-  /** Milliseconds between a leader's signs of life. */
-  readonly heartbeatInterval: number;
-  /** Milliseconds without one before a follower stands for election. */
-  readonly electionTimeout: number;
-}
-
-/**
- * Takes whole events; `frames.ts` has their layout. The buffer starts its own ArrayBuffer and its
- * length is a multiple of 4. With `more`, further events wait and the taker *pulls* them: it calls
- * `drain` until that returns null, and is not called before. It may be called before the promise of
- * `openEngine` resolves. What it throws is an uncaught exception of the process.
- */
-export type OnEvents = (events: Buffer, more: boolean) => void;
-
-/** Which node and cluster a data directory belongs to. */
-export interface Identity {
-  /** Cluster id. */
-  readonly cluster: number;
-  /** Node id, 52 bits. */
-  readonly node: number;
-  /** How often the directory was opened. */
-  readonly incarnation: number;
-  /** The name that the cluster was started with. */
-  readonly clusterName: string;
-}
-
-/** A group that the journal holds. */
-export interface StoredGroup {
-  readonly group: number;
-  /** The bytes that the group was created with. */
-  readonly descriptor: Uint8Array;
-}
-
-/** What an engine did since it was opened, and how much is under way. */
-export interface EngineStatistics {
-  /** Groups that are open. */
-  readonly groups: number;
-  /** Commands taken. */
-  readonly commands: number;
-  readonly entriesProposed: number;
-  /** Entries with commands given to the host. */
-  readonly entriesApplied: number;
-  /** Commands refused after they were taken. */
-  readonly commandsRefused: number;
-  /** Snapshots written. */
-  readonly snapshots: number;
-  /** Commands that were taken and are not yet applied. */
-  readonly pendingCommands: number;
-  readonly pendingBytes: number;
-  /** Bytes of events that wait for the host. */
-  readonly eventBytes: number;
-  /** Rounds that the journal wrote. */
-  readonly journalRounds: number;
-  /** Times that the disk was asked to make rounds durable. */
-  readonly journalFlushes: number;
-  readonly journalDiskBytes: number;
-  /** How long the last round took to be written and made durable. */
-  readonly journalLastFlushNanoseconds: number;
-  /** Bytes of entries that the journal keeps in memory. */
-  readonly journalCachedBytes: number;
-}
-
-/** Where a key belongs; see ARCHITECTURE.md, words 3 and 4 of a command record. */
-export interface KeyHash {
-  /** 27 bits. */
-  readonly hash: number;
-  /** 32 further bits. */
-  readonly fingerprint: number;
-}
-
-/** An open engine: holds the process alive until `close` or `unref`. Errors are `RaftKVError`s. */
-export interface NativeEngine {
-  identity(): Identity;
-  storedGroups(): StoredGroup[];
-  /** Creates a group with this node as the only member; resolves to its lease slot. */
-  createGroup(group: number, descriptor: Uint8Array): Promise<number>;
-  /** Opens a stored group, whose log is then replayed as events; resolves to its lease slot. */
-  openGroup(group: number): Promise<number>;
-  /** Stops a group and keeps what it stored. */
-  closeGroup(group: number): Promise<void>;
-  /** Stops a group and deletes what it stored. */
-  removeGroup(group: number): Promise<void>;
-
-  /**
-   * Hands the first `byteLength` bytes of an outbox over; they are copied. `acknowledged` is the
-   * lowest request number that is not settled.
-   */
-  submit(records: Uint8Array, byteLength: number, acknowledged: number): void;
-  /** The next events for a taker that pulls, or null, which ends the pulling. */
-  drain(maxBytes: number): Buffer | null;
-  /** Starts pulling of the taker's own accord: `onEvents` rests until `drain` returned null. */
-  hold(): void;
-
-  /** Makes or replaces the route table of a keyspace: ascending range starts, a group for each. */
-  setRoutes(keyspace: number, name: string, starts: Uint32Array, groups: Uint32Array): void;
-  removeRoutes(keyspace: number): void;
-  /** The hash of an encoded key, or null: no such keyspace. */
-  hashKey(keyspace: number, key: Uint8Array): KeyHash | null;
-  /** The group that owns a hash, or null. */
-  findGroup(keyspace: number, hash: number): number | null;
-
-  /** Answers the event "leader ready": all that was given before it is applied. */
-  hostReady(group: number, term: number): void;
-  /** Takes the next piece of a snapshot; false: it was taken, but let the disk catch up first. */
-  snapshotPiece(group: number, number: number, piece: Uint8Array): boolean;
-  finishSnapshot(group: number, number: number): void;
-  failSnapshot(group: number, number: number, reason: string): void;
-
-  statistics(): EngineStatistics;
-
-  /**
-   * The lease slots of all engines of the process: Int32, to be read with `Atomics.load` and never
-   * written. The memory is shared with the engine, so the buffer must not be transferred.
-   */
-  leases(): ArrayBuffer;
-
-  /** Holds the process alive, as an engine does from its opening on. */
-  ref(): void;
-  /** Lets the process end although the engine is open. */
-  unref(): void;
-  /** Flushes, stops everything, and gives `onEvents` what was still queued. Idempotent. */
-  close(): Promise<void>;
-}
+export type * from "./engine-types.ts";
 
 /** The lease slots are the process's: one buffer over them serves every engine. */
 let leaseSlots: ArrayBuffer | undefined;
@@ -209,6 +93,86 @@ class OpenEngine implements NativeEngine {
 
   removeGroup(group: number): Promise<void> {
     return typedAsync(() => this.#native.removeGroup(group));
+  }
+
+  createGroupWith(
+    group: number,
+    descriptor: Uint8Array,
+    members: readonly MemberAddress[],
+  ): Promise<number> {
+    return typedAsync(() => this.#native.createGroupWith(group, descriptor, [...members]));
+  }
+
+  openUnbound(group: number): Promise<number> {
+    return typedAsync(() => this.#native.openUnbound(group));
+  }
+
+  bindGroup(group: number): Promise<number> {
+    return typedAsync(() => this.#native.bindGroup(group));
+  }
+
+  groupStatus(group: number): Promise<GroupStatus> {
+    return typedAsync(() => this.#native.groupStatus(group));
+  }
+
+  addLearner(group: number, member: MemberAddress): Promise<void> {
+    return typedAsync(() => this.#native.addLearner(group, member));
+  }
+
+  waitForMember(group: number, node: number): Promise<void> {
+    return typedAsync(() => this.#native.waitForMember(group, node));
+  }
+
+  changeMembers(
+    group: number,
+    voters: readonly number[],
+    learners: readonly number[],
+  ): Promise<void> {
+    return typedAsync(() => this.#native.changeMembers(group, [...voters], [...learners]));
+  }
+
+  transferLeader(group: number, to: number): Promise<void> {
+    return typedAsync(() => this.#native.transferLeader(group, to));
+  }
+
+  readIndex(group: number, number: number): Promise<void> {
+    return typedAsync(() => this.#native.readIndex(group, number));
+  }
+
+  setMembersElsewhere(group: number, members: readonly MemberAddress[]): Promise<void> {
+    return typedAsync(() => this.#native.setMembersElsewhere(group, [...members]));
+  }
+
+  giveResults(ticket: number, results: Uint8Array): boolean {
+    return typed(() => this.#native.giveResults(ticket, results));
+  }
+
+  listen(_options: ListenOptions): Promise<string> {
+    return Promise.reject(noLinks());
+  }
+
+  setCluster(_cluster: number): Promise<void> {
+    return Promise.reject(noLinks());
+  }
+
+  setNodeAddress(_node: number, _address: string): void {
+    throw noLinks();
+  }
+
+  forgetNode(_node: number): void {
+    throw noLinks();
+  }
+
+  callNode(_node: number, _body: Uint8Array, _timeoutMs: number): Promise<Buffer> {
+    return Promise.reject(noLinks());
+  }
+
+  callAddress(_address: string, _body: Uint8Array, _timeoutMs: number): Promise<AddressAnswer> {
+    return Promise.reject(noLinks());
+  }
+
+  answerCall(_ticket: number, _body: Uint8Array): void {
+    throw noLinks();
   }
 
   submit(records: Uint8Array, byteLength: number, acknowledged: number): void {
@@ -314,35 +278,6 @@ class OpenEngine implements NativeEngine {
   }
 }
 
-function typed<T>(call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    throw typedError(error);
-  }
-}
-
-async function typedAsync<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    throw typedError(error);
-  }
-}
-
-/** N-API's own codes of a value of the wrong kind, as in "NumberExpected". */
-const WRONG_KIND = /^(InvalidArg|.*Expected)$/;
-const KNOWN = new Set<string>(ERROR_CODES);
-
-/** Turns what the addon threw into the typed error. */
-function typedError(error: unknown): RaftKVError {
-  if (error instanceof RaftKVError) return error;
-  const { code, message } = Object(error) as { code?: unknown; message?: unknown };
-  return new RaftKVError(publicCode(String(code)), String(message), { cause: error });
-}
-
-function publicCode(code: string): ErrorCode {
-  if (KNOWN.has(code)) return code as ErrorCode;
-  if (code === "NO_SUCH_GROUP" || code === "NO_SUCH_SNAPSHOT") return "NOT_FOUND";
-  return WRONG_KIND.test(code) ? "INVALID_ARGUMENT" : "INTERNAL";
+function noLinks(): RaftKVError {
+  return new RaftKVError("INTERNAL", "this engine has no way to other nodes yet");
 }

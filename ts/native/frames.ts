@@ -50,6 +50,27 @@ export const EVENT_TYPE = {
   storageFailed: 9,
   logLine: 10,
   snapshotMayContinue: 11,
+  readReady: 12,
+  memberWanted: 13,
+  memberRemoved: 14,
+  resultsWanted: 15,
+  results: 16,
+  call: 17,
+  peerChanged: 18,
+  streamRefused: 19,
+} as const;
+
+/** States of the event "peer changed". */
+export const PEER_STATE = { up: 1, down: 2, restarted: 3 } as const;
+
+/** Reasons of the event "stream refused". */
+export const STREAM_REFUSAL = {
+  otherName: 1,
+  otherCluster: 2,
+  otherProcess: 3,
+  protocol: 4,
+  tls: 5,
+  other: 6,
 } as const;
 
 /** A lease slot's value for "no time limit". */

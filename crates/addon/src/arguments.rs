@@ -1,9 +1,11 @@
 //! Checks of arguments. N-API converts numbers by wrapping (-1 becomes 4294967295, 1.5 becomes 1),
 //! so every number crosses as a double and is checked here, by name.
 
+use std::collections::BTreeSet;
+
 use crate::{
     errors::{Result, invalid},
-    limits::{ID_MAX, INTEGER_MAX},
+    limits::{ID_MAX, INTEGER_MAX, NODE_MAX},
 };
 
 /// A whole number from 0 to `max`.
@@ -36,4 +38,14 @@ pub fn id(name: &str, value: f64) -> Result<u32> {
 /// A term, index, snapshot or request number.
 pub fn number(name: &str, value: f64) -> Result<u64> {
     integer(name, value, INTEGER_MAX)
+}
+
+/// A node id.
+pub fn node(name: &str, value: f64) -> Result<u64> {
+    integer_between(name, value, 1, NODE_MAX)
+}
+
+/// Node ids.
+pub fn nodes(name: &str, values: &[f64]) -> Result<BTreeSet<u64>> {
+    values.iter().map(|value| node(name, *value)).collect()
 }

@@ -1,4 +1,5 @@
-//! The class `NativeEngine`: the engine's functions under their own names.
+//! The class `NativeEngine`: the engine's functions under their own names. Groups are in
+//! `groups.rs`.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -9,7 +10,6 @@ use std::{
     thread,
 };
 
-use bytes::Bytes;
 use napi::{
     Env,
     bindgen_prelude::{ArrayBuffer, Object, Uint32ArraySlice},
@@ -23,7 +23,7 @@ use crate::{
     delivery::{Delivery, EventBytes, OnEvents},
     errors::{Failure, Result, from_engine, from_napi, from_panic, invalid},
     limits::{EVENTS_BYTES_MAX, HASH_MAX},
-    options::{NativeIdentity, NativeOptions, NativeStatistics, NativeStoredGroup},
+    options::{NativeIdentity, NativeOptions, NativeStatistics},
     promise::{Pending, promise},
     teardown,
 };
@@ -35,7 +35,7 @@ static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 #[napi]
 pub struct NativeEngine {
     number: u64,
-    delivery: Arc<Delivery>,
+    pub(crate) delivery: Arc<Delivery>,
 }
 
 #[napi]
@@ -124,67 +124,6 @@ impl NativeEngine {
                 cluster_name: identity.cluster_name.clone(),
             })
         })
-    }
-
-    /// The groups that the journal holds.
-    #[napi(catch_unwind)]
-    pub fn stored_groups(&self) -> Result<Vec<NativeStoredGroup>> {
-        self.delivery.with_engine(|engine| {
-            let stored = engine.stored_groups().into_iter();
-            let converted = stored.map(|stored| NativeStoredGroup {
-                group: stored.group,
-                descriptor: stored.descriptor.to_vec().into(),
-            });
-            Ok(converted.collect())
-        })
-    }
-
-    /// Creates a group of which this node is the only member, and resolves to its lease slot.
-    #[napi(catch_unwind, ts_return_type = "Promise<number>")]
-    pub fn create_group<'env>(
-        &self,
-        env: &'env Env,
-        group: f64,
-        descriptor: &[u8],
-    ) -> Result<Object<'env>> {
-        let (engine, group) = (self.delivery.engine()?, id("group", group)?);
-        let descriptor = Bytes::copy_from_slice(descriptor);
-        let creating = engine.clone();
-        promise(env, &engine, async move {
-            creating.create_group(group, descriptor).await
-        })
-    }
-
-    /// Opens a stored group, whose log is then replayed, and resolves to its lease slot.
-    #[napi(catch_unwind, ts_return_type = "Promise<number>")]
-    pub fn open_group<'env>(&self, env: &'env Env, group: f64) -> Result<Object<'env>> {
-        let (engine, group) = (self.delivery.engine()?, id("group", group)?);
-        let opening = engine.clone();
-        promise(env, &engine, async move { opening.open_group(group).await })
-    }
-
-    /// Stops a group and keeps what it stored.
-    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
-    pub fn close_group<'env>(&self, env: &'env Env, group: f64) -> Result<Object<'env>> {
-        let (engine, group) = (self.delivery.engine()?, id("group", group)?);
-        let closing = engine.clone();
-        promise(
-            env,
-            &engine,
-            async move { closing.close_group(group).await },
-        )
-    }
-
-    /// Stops a group and deletes what it stored.
-    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
-    pub fn remove_group<'env>(&self, env: &'env Env, group: f64) -> Result<Object<'env>> {
-        let (engine, group) = (self.delivery.engine()?, id("group", group)?);
-        let removing = engine.clone();
-        promise(
-            env,
-            &engine,
-            async move { removing.remove_group(group).await },
-        )
     }
 
     /// Takes the first `byteLength` bytes of `records`, which are copied.

@@ -13,10 +13,13 @@ mod arguments;
 mod delivery;
 mod engine;
 mod errors;
+mod groups;
 mod limits;
+mod members;
 mod options;
 mod promise;
 mod teardown;
 
 pub use engine::NativeEngine;
+pub use members::{NativeGroupStatus, NativeMember, NativeMemberStatus};
 pub use options::{NativeIdentity, NativeOptions, NativeStatistics, NativeStoredGroup};

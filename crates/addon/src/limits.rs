@@ -14,3 +14,5 @@ pub const ID_MAX: u64 = 0x7fff_ffff;
 pub const HASH_MAX: u64 = (1 << 27) - 1;
 /// Highest whole number that a JavaScript number holds exactly.
 pub const INTEGER_MAX: u64 = (1 << 53) - 1;
+/// Highest node id and cluster id: 52 bits.
+pub const NODE_MAX: u64 = (1 << 52) - 1;

@@ -136,15 +136,17 @@ impl Engine {
             .await
     }
 
-    /// Makes these members the voters, at the leader; all other members leave the group. A leader
-    /// that is to leave hands over first and answers `NOT_LEADER` with the new leader, where the
-    /// call is to be repeated.
-    pub async fn change_voters(
+    /// Makes these members the voters and those the learners, at the leader; all others leave the
+    /// group. Whoever is to stay is a member already. A leader that is not to vote hands over first
+    /// and answers `NOT_LEADER` with the new leader, where the call is to be repeated.
+    pub async fn change_members(
         &self,
         group: u32,
         voters: BTreeSet<u64>,
+        learners: BTreeSet<u64>,
     ) -> Result<(), EngineError> {
-        self.run(membership::change_voters(self.0.clone(), group, voters))
+        let shared = self.0.clone();
+        self.run(membership::change_members(shared, group, voters, learners))
             .await
     }
 

@@ -176,48 +176,64 @@ pub(crate) async fn wait_for_member(
     )))
 }
 
-/// Makes these members the voters; all others leave. A leader that is not among them hands over,
-/// and says that it does not lead: the call is then repeated at the new leader.
-pub(crate) async fn change_voters(
+/// Makes these members the voters and those the learners; all others leave. A leader that is not
+/// to vote hands over, and says that it does not lead: the call is then repeated at the new leader.
+pub(crate) async fn change_members(
     shared: Arc<Shared>,
     id: u32,
     voters: BTreeSet<u64>,
+    learners: BTreeSet<u64>,
 ) -> Result<(), EngineError> {
     let (group, raft) = opened(&shared, id)?;
-    if voters.is_empty() {
-        return Err(EngineError::InvalidArgument("a group has a voter".into()));
+    if voters.is_empty() || !voters.is_disjoint(&learners) {
+        let what = "a group has a voter, and no member is voter and learner at once";
+        return Err(EngineError::InvalidArgument(what.into()));
     }
     let changing = group.changing.lock().await;
     let before = group.members.lock().members();
-    if voters.contains(&group.node) {
-        change(
-            &group,
-            &raft,
-            ChangeMembers::ReplaceAllVoters(voters.clone()),
-        )
-        .await?;
-        let learners = before.iter().map(|member| member.node);
-        let learners: BTreeSet<u64> = learners.filter(|node| !voters.contains(node)).collect();
-        let left = group.members.lock().members();
-        if left.iter().any(|member| learners.contains(&member.node)) {
-            change(&group, &raft, ChangeMembers::RemoveNodes(learners)).await?;
-        }
-    } else {
+    let known = |node: &u64| before.iter().any(|member| member.node == *node);
+    if let Some(stranger) = voters.union(&learners).find(|node| !known(node)) {
+        let what = format!("node {stranger} is no member of group {id} yet");
+        return Err(EngineError::InvalidArgument(what));
+    }
+    if !voters.contains(&group.node) {
         let mut with_leader = voters.clone();
         with_leader.insert(group.node);
-        change(&group, &raft, ChangeMembers::ReplaceAllVoters(with_leader)).await?;
+        replace_voters(&group, &raft, with_leader).await?;
         let heir = most_advanced(&group, &raft, &voters).await?;
         drop(changing);
         transfer_leader(shared, id, heir).await?;
         return Err(not_leader(&group));
     }
+    replace_voters(&group, &raft, voters.clone()).await?;
+    let stays = |node: &u64| voters.contains(node) || learners.contains(node);
+    let nodes = before.iter().map(|member| member.node);
+    let leaving: BTreeSet<u64> = nodes.filter(|node| !stays(node)).collect();
+    if leaving.is_empty() {
+        return Ok(());
+    }
+    change(&group, &raft, ChangeMembers::RemoveNodes(leaving.clone())).await?;
     let membership = group.members.lock().effective().and_then(|it| *it.log_id());
     let membership: Option<LogId> = membership.as_ref().map(log_id_out);
     let left = before
         .iter()
-        .filter(|member| !voters.contains(&member.node));
+        .filter(|member| leaving.contains(&member.node));
     left.for_each(|member| shared.links.tell_removed(id, member, membership));
     Ok(())
+}
+
+/// By joint consensus; whoever votes no longer stays as a learner.
+async fn replace_voters(
+    group: &Group,
+    raft: &Raft,
+    voters: BTreeSet<u64>,
+) -> Result<(), EngineError> {
+    let sets = group.members.lock().voter_sets();
+    let now: BTreeSet<u64> = sets.iter().flatten().copied().collect();
+    if sets.len() == 1 && now == voters {
+        return Ok(());
+    }
+    change(group, raft, ChangeMembers::ReplaceAllVoters(voters)).await
 }
 
 /// Nodes that no longer vote stay as learners, unless they are removed by name.

@@ -185,14 +185,18 @@ async fn a_leader_that_leaves_the_group_ends_its_lease_first() {
     deafen(&cluster, leader, true);
     let engine = cluster.node(leader).engine.clone();
     let without = voters.clone();
-    let moving = tokio::spawn(async move { engine.change_voters(GROUP, without).await });
+    let moving =
+        tokio::spawn(async move { engine.change_members(GROUP, without, BTreeSet::new()).await });
     let heir = cluster.leader(&rest).await;
     let_lease_pass().await;
     deafen(&cluster, leader, false);
     let moved = moving.await.unwrap();
     assert_eq!(moved.unwrap_err().code(), "NOT_LEADER");
     let engine = cluster.node(heir).engine.clone();
-    engine.change_voters(GROUP, voters).await.unwrap();
+    engine
+        .change_members(GROUP, voters, BTreeSet::new())
+        .await
+        .unwrap();
     let host = cluster.node(leader).host.clone();
     until("told that it was removed", || async {
         host.view().removed == [GROUP]

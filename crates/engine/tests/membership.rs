@@ -48,7 +48,7 @@ async fn a_group_of_one_grows_to_three_and_shrinks_to_another_one() {
         assert_eq!(learner.unwrap().role, Role::Learner);
     }
     engine
-        .change_voters(GROUP, ids(&cluster, &[0, 1, 2]))
+        .change_members(GROUP, ids(&cluster, &[0, 1, 2]), BTreeSet::new())
         .await
         .unwrap();
     assert!(cluster.lease_runs(0).await || cluster.leader(&[0]).await == 0);
@@ -57,11 +57,16 @@ async fn a_group_of_one_grows_to_three_and_shrinks_to_another_one() {
         has(&cluster, place, 100).await;
     }
     let last = ids(&cluster, &[2]);
-    let moved = engine.change_voters(GROUP, last.clone()).await.unwrap_err();
+    let moved = engine
+        .change_members(GROUP, last.clone(), BTreeSet::new())
+        .await
+        .unwrap_err();
     assert_eq!(moved.code(), "NOT_LEADER");
     cluster.leader(&[2]).await;
     let heir = cluster.node(2).engine.clone();
-    heir.change_voters(GROUP, last).await.unwrap();
+    heir.change_members(GROUP, last, BTreeSet::new())
+        .await
+        .unwrap();
     for place in [0, 1] {
         let host = cluster.node(place).host.clone();
         until("removed", || async { host.view().removed == [GROUP] }).await;
@@ -81,7 +86,7 @@ async fn a_member_that_was_away_when_it_was_removed_deletes_itself_later() {
     cluster.stop_node(away).await;
     let engine = cluster.node(leader).engine.clone();
     engine
-        .change_voters(GROUP, ids(&cluster, &[leader, stays]))
+        .change_members(GROUP, ids(&cluster, &[leader, stays]), BTreeSet::new())
         .await
         .unwrap();
     cluster.start_node(away);
