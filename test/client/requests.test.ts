@@ -32,6 +32,16 @@ describe("requests", () => {
     expect(requests.acknowledged()).toBe(8);
   });
 
+  test("a slow request's number finds nobody else's resolver, however many are in flight", () => {
+    const requests = new Requests<string>();
+    for (let at = 1; at <= 10_000; at++) requests.add(() => {});
+    for (let at = 10_001; at <= 40_000; at++) {
+      requests.addSlow("slow");
+      expect(requests.take(at)).toBeUndefined();
+    }
+    expect(requests.fast).toBe(10_000);
+  });
+
   test("one request that stays does not mix up the later ones when the ring grows", () => {
     const requests = new Requests<never>();
     const seen: number[] = [];

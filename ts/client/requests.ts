@@ -19,6 +19,8 @@ export class Requests<S> {
   fast = 0;
   private nextRequest = 1;
   private tail = 1;
+  /** No lower number is unsettled. */
+  private lowest = 1;
   private mask = INITIAL_CAPACITY - 1;
   private ring: (Resolve | undefined)[] = new Array(INITIAL_CAPACITY).fill(undefined);
 
@@ -29,16 +31,14 @@ export class Requests<S> {
 
   /** Numbers a request and keeps its resolver. */
   add(resolve: Resolve): void {
-    const request = this.nextRequest++;
-    if (request - this.tail > this.mask) this.makeRoom(request);
+    const request = this.number();
     this.ring[request & this.mask] = resolve;
     this.fast++;
   }
 
   /** Numbers a request that is slow from the start. */
   addSlow(state: S): void {
-    this.slow.set(this.nextRequest++, state);
-    this.advance();
+    this.slow.set(this.number(), state);
   }
 
   /** Takes the resolver of a request out of the ring, if it is there. */
@@ -61,11 +61,9 @@ export class Requests<S> {
   /** The lowest number that is not settled: every lower one is. */
   acknowledged(): number {
     this.advance();
-    let lowest = this.tail;
-    for (const request of this.slow.keys()) {
-      if (request < lowest) lowest = request;
-    }
-    return lowest;
+    // What becomes slow later comes out of the ring, at or above its tail: this never goes back.
+    while (this.lowest < this.tail && !this.slow.has(this.lowest)) this.lowest++;
+    return this.lowest;
   }
 
   /** Takes every resolver out of the ring. */
@@ -74,6 +72,13 @@ export class Requests<S> {
       const resolve = this.take(request);
       if (resolve !== undefined) visit(request, resolve);
     }
+  }
+
+  /** A slow request has a slot too, an empty one: else its number would find another's resolver. */
+  private number(): number {
+    const request = this.nextRequest++;
+    if (request - this.tail > this.mask) this.makeRoom(request);
+    return request;
   }
 
   private advance(): void {
