@@ -131,3 +131,12 @@ export const FULL_REPORT_INTERVALS = 10;
 export const REPORT_PAUSE_MS = 100;
 /** Shards in one report. */
 export const SHARDS_PER_REPORT = 500;
+
+// Joining a cluster
+
+/** Milliseconds that a node waits for a seed's answer. */
+export const SEED_CALL_MS = 1_000;
+/** Milliseconds before a node that is not in its cluster yet asks the seeds again. */
+export const JOIN_RETRY_MS = 100;
+/** Milliseconds before a node says again what it has been waiting for. */
+export const JOIN_SAY_MS = 5_000;
