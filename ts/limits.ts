@@ -43,6 +43,26 @@ export const SNAPSHOT_SLICE_MS_MAX = 2;
 /** Bytes of one piece of a snapshot that the host asks a machine for. */
 export const SNAPSHOT_PIECE_BYTES_MAX = 64 * 1024;
 
+/** Answers that ask senders on other nodes to come again that a leader keeps for them. */
+export const FOREIGN_REFUSALS_KEPT = 1024;
+/** Entries of other nodes whose results a node holds back until their parked commands ran. */
+export const RESULTS_WAITING_MAX = 10_000;
+
+// Calls between nodes
+
+/** Calls to other nodes' hosts that are under way. */
+export const CALLS_IN_FLIGHT_MAX = 10_000;
+/** Calls of other nodes' hosts that a node answers at a time. */
+export const CALLS_ANSWERED_AT_ONCE_MAX = 10_000;
+/** Reads that one call takes to another node. */
+export const READS_PER_CALL_MAX = 256;
+/** Bytes of the reads that one call takes to another node; a single read may be longer. */
+export const READ_BYTES_PER_CALL = 64 * 1024;
+/** Reads of this node's callers that other nodes are asked for, at a time. */
+export const REMOTE_READS_MAX = 100_000;
+/** Groups whose leader a node without a replica keeps in mind. */
+export const LEADER_HINTS_MAX = 100_000;
+
 // Shards
 
 /** Bytes of state that a shard encodes at a time. */
@@ -84,26 +104,6 @@ export const RETRIES_MAX = 1_000_000;
 export const DATA_SNAPSHOT_PIECE_BYTES = 1024 * 1024;
 /** Requests for groups that are gone that the fleet remembers, to add nothing when they come late. */
 export const SPENT_TOKENS = 4096;
-/** Nodes that left the fleet that it remembers, to let late messages of theirs change nothing. */
-export const DEPARTED_NODES = 1024;
-/** Members of a system group that vote. */
-export const SYSTEM_VOTERS_MAX = 5;
-/** Groups that get their next target in one balancing interval. */
-export const BALANCED_GROUPS = 32;
-/** Groups of this node whose members are brought to their target at once. */
-export const MEMBERSHIP_GROUPS_AT_ONCE = 16;
-/** Milliseconds between two looks at the groups that this node leads. */
-export const MEMBERSHIP_INTERVAL_MS = 2_000;
-/** Milliseconds before a failed step towards a target is tried again, the first time. */
-export const MEMBERSHIP_RETRY_MS_MIN = 50;
-/** Milliseconds before a failed step towards a target is tried again, at most. */
-export const MEMBERSHIP_RETRY_MS_MAX = 2_000;
-/** Entries that the preferred leader may be behind when leadership is handed to it. */
-export const TRANSFER_LAG_MAX = 64;
-/** Milliseconds that a node is out of reach before the fleet hears of it. */
-export const UNREACHABLE_AFTER_MS = 3_000;
-/** Milliseconds before a command of the watch that failed is sent again. */
-export const WATCH_RETRY_MS = 500;
 
 // Workflows
 
@@ -131,12 +131,3 @@ export const FULL_REPORT_INTERVALS = 10;
 export const REPORT_PAUSE_MS = 100;
 /** Shards in one report. */
 export const SHARDS_PER_REPORT = 500;
-
-// Joining a cluster
-
-/** Milliseconds that a node waits for a seed's answer. */
-export const SEED_CALL_MS = 1_000;
-/** Milliseconds before a node that is not in its cluster yet asks the seeds again. */
-export const JOIN_RETRY_MS = 100;
-/** Milliseconds before a node says again what it has been waiting for. */
-export const JOIN_SAY_MS = 5_000;

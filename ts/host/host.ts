@@ -7,12 +7,17 @@
  * in bytes, holds back what commits meanwhile.
  */
 import { DRAIN_BYTES_MAX, DRAIN_SLICE_MS_MAX } from "../limits.ts";
-import type { Result, StateMachine } from "../machine/machine.ts";
+import type { StateMachine } from "../machine/machine.ts";
 import { Sessions } from "../machine/sessions.ts";
 import type { NativeEngine } from "../native/engine.ts";
 import { EVENT, EVENT_TYPE } from "../native/frames.ts";
+import { tellCluster } from "./cluster-events.ts";
+import { type Drained, drained, readBytes, readLong, readUtf8 } from "./drained.ts";
+import { ForeignResults, settleResults, WaitingTickets } from "./foreign-results.ts";
 import { Leases } from "./leases.ts";
-import { Replica, readLong, type SelfIdentity } from "./replica.ts";
+import type { HostListener } from "./listener.ts";
+import { ReadRounds } from "./read-rounds.ts";
+import { Replica, type SelfIdentity } from "./replica.ts";
 import { Snapshots } from "./snapshots.ts";
 
 /** Why the engine did not take commands; the numbers of event 8. */
@@ -24,27 +29,14 @@ export const REFUSED = {
   closed: 5,
 } as const;
 
-/** What the host tells the rest of the node. */
-export interface HostListener {
-  /** A request of one of this node's callers was answered. */
-  settled(request: number, result: Result): void;
-  /** The engine did not take a request; `unknown`: it may have been applied all the same. */
-  refused(request: number, group: number, reason: number, unknown: boolean): void;
-  /** A group has another leader, or none (0). */
-  leaderChanged(replica: Replica): void;
-  /** A replica met a defect and was taken out of service. */
-  replicaFailed(replica: Replica, error: unknown): void;
-  /** Storage failed for good; `kind` as in event 9. */
-  storageFailed(kind: number, message: string): void;
-  /** A line of the engine's log; `level` as in event 10. */
-  logged(level: number, message: string): void;
-}
+export type { ClusterListener, HostCall, HostListener, PeerState } from "./listener.ts";
 
-interface Drained {
-  readonly bytes: Uint8Array;
-  readonly words: Int32Array;
-  readonly floats: DataView;
-  at: number;
+/** Level of event 10. */
+const LOG_ERROR = 1;
+
+interface Hosted {
+  readonly replica: Replica;
+  readonly foreign: ForeignResults;
 }
 
 /** The replicas of this node, see the head of this file. */
@@ -54,8 +46,11 @@ export class Host {
   private readonly self: SelfIdentity;
   private readonly leases: Leases;
   private readonly snapshots: Snapshots;
-  private readonly replicas = new Map<number, Replica>();
+  private readonly rounds: ReadRounds;
+  private readonly waitingTickets = new WaitingTickets();
+  private readonly replicas = new Map<number, Hosted>();
   private readonly touched = new Set<Replica>();
+  private readonly leaderWaits = new Map<number, Set<() => void>>();
   private current: Drained | undefined;
   /** The engine delivers nothing until `drain` has said that nothing is left. */
   private pulling = false;
@@ -69,6 +64,7 @@ export class Host {
     this.listener = listener;
     this.leases = new Leases(engine.leases(), openedAt);
     this.snapshots = new Snapshots(engine);
+    this.rounds = new ReadRounds(engine);
   }
 
   /**
@@ -77,26 +73,48 @@ export class Host {
    */
   attach(group: number, name: string, build: (sessions: Sessions) => StateMachine): Replica {
     const sessions = new Sessions();
-    const settle = (request: number, result: Result) => this.listener.settled(request, result);
-    const machine = build(sessions);
-    const replica = new Replica(group, name, machine, sessions, this.self, this.leases, settle);
-    this.replicas.set(group, replica);
+    const { self, leases, rounds } = this;
+    const foreign = new ForeignResults(this.engine, sessions, this.waitingTickets);
+    const replica = new Replica(group, name, build(sessions), sessions, {
+      ...{ self, leases, rounds, foreign },
+      settle: (request, result) => this.listener.settled(request, result),
+    });
+    this.replicas.set(group, { replica, foreign });
     return replica;
   }
 
   /** Forgets a group's replica. */
   detach(group: number): void {
-    const replica = this.replicas.get(group);
-    if (replica === undefined) return;
+    const hosted = this.replicas.get(group);
+    if (hosted === undefined) return;
+    const { replica, foreign } = hosted;
     this.snapshots.cancel(replica);
     this.replicas.delete(group);
     replica.leading = false;
     replica.leaseSlot = -1;
+    foreign.end();
+    this.rounds.end(group);
   }
 
   /** The replica of a group, if this node has one. */
   replica(group: number): Replica | undefined {
-    return this.replicas.get(group);
+    return this.replicas.get(group)?.replica;
+  }
+
+  /**
+   * Calls back once the group has another leader as far as this node's replica knows; the function
+   * that comes back ends the wait.
+   */
+  onceLeaderChanged(group: number, callback: () => void): () => void {
+    const waiting = this.leaderWaits.get(group) ?? new Set();
+    this.leaderWaits.set(group, waiting);
+    waiting.add(callback);
+    return () => {
+      waiting.delete(callback);
+      if (waiting.size === 0 && this.leaderWaits.get(group) === waiting) {
+        this.leaderWaits.delete(group);
+      }
+    };
   }
 
   /** Takes a buffer of events from the engine; `more`: others wait, to be pulled. */
@@ -153,22 +171,37 @@ export class Host {
     const { words, at } = from;
     from.at += (words[at + EVENT.length] as number) >> 2;
     const type = words[at + EVENT.type] as number;
+    const group = words[at + EVENT.group] as number;
     const rest = at + EVENT.rest;
     switch (type) {
       case EVENT_TYPE.commandsRefused:
-        this.refused(words, words[at + EVENT.group] as number, rest);
+        this.refused(words, group, rest);
         return;
       case EVENT_TYPE.storageFailed:
-        this.listener.storageFailed(words[rest] as number, text(from, rest + 1));
+        this.listener.storageFailed(words[rest] as number, readUtf8(from, rest + 1));
         return;
       case EVENT_TYPE.logLine:
-        this.listener.logged(words[rest] as number, text(from, rest + 1));
+        this.listener.logged(words[rest] as number, readUtf8(from, rest + 1));
+        return;
+      case EVENT_TYPE.results:
+        this.results(group, readBytes(from, rest));
+        return;
+      case EVENT_TYPE.memberRemoved:
+        this.detach(group);
+        this.tell(type, group, from, rest);
+        return;
+      case EVENT_TYPE.memberWanted:
+      case EVENT_TYPE.call:
+      case EVENT_TYPE.peerChanged:
+      case EVENT_TYPE.streamRefused:
+        this.tell(type, group, from, rest);
         return;
     }
-    const replica = this.replicas.get(words[at + EVENT.group] as number);
-    if (replica === undefined) return;
+    const hosted = this.replicas.get(group);
+    if (hosted === undefined) return;
+    const { replica } = hosted;
     try {
-      this.stepReplica(replica, type, from, rest);
+      this.stepReplica(hosted, type, from, rest);
     } catch (error) {
       // A defect: this replica's state is no longer known to be right, so it must not answer.
       this.detach(replica.group);
@@ -176,8 +209,9 @@ export class Host {
     }
   }
 
-  private stepReplica(replica: Replica, type: number, from: Drained, rest: number): void {
+  private stepReplica(hosted: Hosted, type: number, from: Drained, rest: number): void {
     const { words, bytes } = from;
+    const { replica } = hosted;
     switch (type) {
       case EVENT_TYPE.entry:
         replica.apply(words, from.floats, bytes, rest);
@@ -200,14 +234,18 @@ export class Host {
         this.snapshots.cancel(replica);
         replica.reset();
         break;
-      case EVENT_TYPE.snapshotChunk: {
-        const start = (rest + 1) * 4;
-        replica.restore(bytes.subarray(start, start + (words[rest] as number)));
+      case EVENT_TYPE.snapshotChunk:
+        replica.restore(readBytes(from, rest));
         break;
-      }
       case EVENT_TYPE.snapshotInstalled:
-        replica.machine.restored();
+        replica.restored();
         this.touched.add(replica);
+        break;
+      case EVENT_TYPE.readReady:
+        this.rounds.ready(replica.group, readLong(words, rest));
+        break;
+      case EVENT_TYPE.resultsWanted:
+        hosted.foreign.wanted(readLong(words, rest), words, rest + 4);
         break;
     }
   }
@@ -215,6 +253,28 @@ export class Host {
   private leaderChanged(replica: Replica): void {
     replica.onLeaderChange?.();
     this.listener.leaderChanged(replica);
+    const waiting = this.leaderWaits.get(replica.group);
+    this.leaderWaits.delete(replica.group);
+    for (const callback of waiting ?? []) callback();
+  }
+
+  /** What another node sent must not end this node's work, whatever it is. */
+  private tell(type: number, group: number, from: Drained, rest: number): void {
+    try {
+      tellCluster(this.listener, type, group, from, rest);
+    } catch (error) {
+      this.listener.logged(LOG_ERROR, `an event of type ${type} failed: ${String(error)}`);
+    }
+  }
+
+  private results(group: number, bytes: Uint8Array): void {
+    const { self, listener } = this;
+    try {
+      settleResults(bytes, self, (request, result) => listener.settled(request, result));
+    } catch (error) {
+      // Their senders learn by their time limits that the outcome is unknown.
+      listener.logged(LOG_ERROR, `results of group ${group} cannot be read: ${String(error)}`);
+    }
   }
 
   private refused(words: Int32Array, group: number, rest: number): void {
@@ -227,20 +287,4 @@ export class Host {
       this.listener.refused(readLong(words, requests + at * 2), group, reason, unknown);
     }
   }
-}
-
-function drained(bytes: Uint8Array): Drained {
-  const { buffer, byteOffset, length } = bytes;
-  return {
-    bytes,
-    words: new Int32Array(buffer, byteOffset, length >> 2),
-    floats: new DataView(buffer, byteOffset, length),
-    at: 0,
-  };
-}
-
-function text(from: Drained, at: number): string {
-  const start = (at + 1) * 4;
-  const end = start + (from.words[at] as number);
-  return new TextDecoder().decode(from.bytes.subarray(start, end));
 }

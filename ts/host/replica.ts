@@ -7,12 +7,16 @@
  * beside it and never feeds back into the machine.
  */
 import { decodeValue, encodeValue } from "../codec/value.ts";
+import { RaftKVError } from "../errors.ts";
 import type { CommandOrigin, Result, StateMachine } from "../machine/machine.ts";
 import { PARKED, Refusal } from "../machine/machine.ts";
 import type { RetainedBatch, SessionImage, Sessions } from "../machine/sessions.ts";
 import { BATCH, ENTRY, FLAG_RETRY, KEY_LENGTH_MASK, RECORD } from "../native/frames.ts";
 import { ReplicaContext } from "./context.ts";
+import { readLong } from "./drained.ts";
+import { type ForeignResults, LATE } from "./foreign-results.ts";
 import type { Leases } from "./leases.ts";
+import type { ReadRounds } from "./read-rounds.ts";
 
 /** Who this node is, as batches name it. */
 export interface SelfIdentity {
@@ -23,13 +27,20 @@ export interface SelfIdentity {
 /** Gives the answer to a request of one of this node's callers. */
 export type SettleRequest = (request: number, result: Result) => void;
 
+/** What a replica is told and asked with on its node. */
+export interface ReplicaSurroundings {
+  readonly self: SelfIdentity;
+  readonly leases: Leases;
+  readonly rounds: ReadRounds;
+  readonly foreign: ForeignResults;
+  readonly settle: SettleRequest;
+}
+
 interface Preamble {
   readonly format: 1;
   readonly now: number;
   readonly sessions: readonly SessionImage[];
 }
-
-const TWO_32 = 0x1_0000_0000;
 
 /** The command that is being applied; one object, overwritten for each. */
 class CurrentCommand {
@@ -41,11 +52,6 @@ class CurrentCommand {
   bytes: Uint8Array = new Uint8Array(0);
   keyStart = 0;
   argumentStart = 0;
-}
-
-/** Reads a 64-bit number below 2^53 at a word. */
-export function readLong(words: Int32Array, at: number): number {
-  return (words[at + 1] as number) * TWO_32 + ((words[at] as number) >>> 0);
 }
 
 /** A group's replica on this node, see the head of this file. */
@@ -69,33 +75,53 @@ export class Replica {
 
   private readonly self: SelfIdentity;
   private readonly leases: Leases;
+  private readonly rounds: ReadRounds;
+  private readonly foreign: ForeignResults;
   private readonly settleRequest: SettleRequest;
   private readonly context: ReplicaContext;
   private readonly command = new CurrentCommand();
   private awaitsPreamble = false;
+  private isWhole = true;
 
   constructor(
     group: number,
     name: string,
     machine: StateMachine,
     sessions: Sessions,
-    self: SelfIdentity,
-    leases: Leases,
-    settleRequest: SettleRequest,
+    surroundings: ReplicaSurroundings,
   ) {
     this.group = group;
     this.name = name;
     this.machine = machine;
     this.sessions = sessions;
-    this.self = self;
-    this.leases = leases;
-    this.settleRequest = settleRequest;
+    this.self = surroundings.self;
+    this.leases = surroundings.leases;
+    this.rounds = surroundings.rounds;
+    this.foreign = surroundings.foreign;
+    this.settleRequest = surroundings.settle;
     this.context = new ReplicaContext((origin, result) => this.settleParked(origin, result));
   }
 
   /** May this node answer linearizable reads of the group by itself, now? */
   canRead(): boolean {
     return this.leases.holds(this.leaseSlot);
+  }
+
+  /**
+   * Resolves when a linearizable read that begins now may be answered here, which asks a quorum
+   * where there is no lease. Rejects when this node does not lead, or nobody confirmed that it does.
+   */
+  readable(): Promise<void> {
+    if (this.canRead()) return Promise.resolve();
+    if (this.leading) return this.rounds.wait(this.group);
+    return Promise.reject(
+      new RaftKVError("NO_LEADER", `this node does not lead group ${this.name}`),
+    );
+  }
+
+  /** Is the state that of some moment, and not half of a snapshot? */
+  get whole(): boolean {
+    return this.isWhole;
   }
 
   /** Applies the entry whose event body starts at word `at`. */
@@ -127,8 +153,10 @@ export class Replica {
   reset(): void {
     this.machine.reset();
     this.sessions.restore([]);
+    this.foreign.end();
     this.context.now = 0;
     this.awaitsPreamble = true;
+    this.isWhole = false;
   }
 
   /** Takes the next piece of the snapshot that is being installed. */
@@ -141,6 +169,12 @@ export class Replica {
     const image = decodeValue(piece) as Preamble;
     this.context.now = image.now;
     this.sessions.restore(image.sessions);
+  }
+
+  /** All pieces of the snapshot were taken. */
+  restored(): void {
+    this.machine.restored();
+    this.isWhole = true;
   }
 
   private applyBatch(words: Int32Array, bytes: Uint8Array, at: number): void {
@@ -166,7 +200,13 @@ export class Replica {
       record += (words[record + RECORD.length] as number) >> 2;
       this.context.nextCommand();
       const result = this.applyCommand(batch, (key & FLAG_RETRY) !== 0);
-      if (own && result !== PARKED) this.settleRequest(command.request, result);
+      if (own) {
+        if (result !== PARKED) this.settleRequest(command.request, result);
+      } else if (result === PARKED) {
+        this.foreign.park(command);
+      } else if (this.leading && result instanceof Refusal) {
+        this.foreign.refused(command, result);
+      }
     }
   }
 
@@ -193,12 +233,11 @@ export class Replica {
     const { node, incarnation } = this.self;
     if (origin.node === node && origin.incarnation === incarnation) {
       this.settleRequest(origin.request, result);
+    } else {
+      this.foreign.settled(origin, result);
     }
   }
 }
-
-/** Answers every command of a batch that came too late. */
-const LATE = new Refusal("STALE", "the batch arrived late; send the command again as a retry");
 
 /** A value of a result: decoded when it was an object. */
 export function resultValue(result: Exclude<Result, Refusal>): unknown {

@@ -89,7 +89,7 @@ export interface SessionImage {
 }
 
 /** Is this the command's final answer? The others ask the sender to try again. */
-function isFinal(result: Result): boolean {
+export function isFinal(result: Result): boolean {
   if (!(result instanceof Refusal)) return true;
   return result.code === "COMMAND_FAILED" || result.code === "REJECTED";
 }
