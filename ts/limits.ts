@@ -104,6 +104,26 @@ export const RETRIES_MAX = 1_000_000;
 export const DATA_SNAPSHOT_PIECE_BYTES = 1024 * 1024;
 /** Requests for groups that are gone that the fleet remembers, to add nothing when they come late. */
 export const SPENT_TOKENS = 4096;
+/** Nodes that left the fleet that it remembers, to let late messages of theirs change nothing. */
+export const DEPARTED_NODES = 1024;
+/** Members of a system group that vote. */
+export const SYSTEM_VOTERS_MAX = 5;
+/** Groups that get their next target in one balancing interval. */
+export const BALANCED_GROUPS = 32;
+/** Groups of this node whose members are brought to their target at once. */
+export const MEMBERSHIP_GROUPS_AT_ONCE = 16;
+/** Milliseconds between two looks at the groups that this node leads. */
+export const MEMBERSHIP_INTERVAL_MS = 2_000;
+/** Milliseconds before a failed step towards a target is tried again, the first time. */
+export const MEMBERSHIP_RETRY_MS_MIN = 50;
+/** Milliseconds before a failed step towards a target is tried again, at most. */
+export const MEMBERSHIP_RETRY_MS_MAX = 2_000;
+/** Entries that the preferred leader may be behind when leadership is handed to it. */
+export const TRANSFER_LAG_MAX = 64;
+/** Milliseconds that a node is out of reach before the fleet hears of it. */
+export const UNREACHABLE_AFTER_MS = 3_000;
+/** Milliseconds before a command of the watch that failed is sent again. */
+export const WATCH_RETRY_MS = 500;
 
 // Workflows
 
@@ -131,3 +151,12 @@ export const FULL_REPORT_INTERVALS = 10;
 export const REPORT_PAUSE_MS = 100;
 /** Shards in one report. */
 export const SHARDS_PER_REPORT = 500;
+
+// Joining a cluster
+
+/** Milliseconds that a node waits for a seed's answer. */
+export const SEED_CALL_MS = 1_000;
+/** Milliseconds before a node that is not in its cluster yet asks the seeds again. */
+export const JOIN_RETRY_MS = 100;
+/** Milliseconds before a node says again what it has been waiting for. */
+export const JOIN_SAY_MS = 5_000;

@@ -35,11 +35,11 @@ class Fleet {
 describe("fleet", () => {
   test("keeps the name that the cluster was founded with", () => {
     const fleet = new Fleet();
-    expect(fleet.send({ type: "foundCluster", clusterId: "x" })).toEqual({
+    expect(fleet.send({ type: "foundCluster", clusterId: "x", founder: 1 })).toEqual({
       ok: true,
       clusterId: "x",
     });
-    expect(fleet.send({ type: "foundCluster", clusterId: "y" })).toEqual({
+    expect(fleet.send({ type: "foundCluster", clusterId: "y", founder: 2 })).toEqual({
       ok: true,
       clusterId: "x",
     });

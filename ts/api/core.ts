@@ -9,7 +9,7 @@ import { encodeValue } from "../codec/value.ts";
 import { RaftKVError } from "../errors.ts";
 import type { FleetCommand, FleetError, FleetReplies } from "../fleet/commands.ts";
 import { fleetModule } from "../fleet/fleet.ts";
-import { FLEET_GROUP, type FleetGroup, type FleetState } from "../fleet/state.ts";
+import { FLEET_GROUP, FLEET_NAME, type FleetGroup, type FleetState } from "../fleet/state.ts";
 import { Host, type HostListener } from "../host/host.ts";
 import type { Replica } from "../host/replica.ts";
 import { DataMachine } from "../machine/data-machine.ts";
@@ -20,9 +20,6 @@ import type { RaftKVEventEmitter } from "./events.ts";
 import { LocalGroups } from "./groups.ts";
 import { HookedMachine } from "./hooked-machine.ts";
 import type { Logger, NodeSettings } from "./options.ts";
-
-/** Name of the fleet's group. */
-export const FLEET_NAME = "RaftFleet.Fleet";
 
 /** What happens to storage failures, by the number of event 9. */
 const STORAGE_CODES = [
@@ -240,7 +237,8 @@ export class Core implements HostListener {
     const descriptor = encodeValue({ name: FLEET_NAME, module: FLEET_NAME, settings: {} });
     replica.leaseSlot = await engine.createGroup(FLEET_GROUP, descriptor);
     const { cluster, node, incarnation } = engine.identity();
-    await this.fleetCommand({ type: "foundCluster", clusterId: cluster.toString(36) });
+    const clusterId = cluster.toString(36);
+    await this.fleetCommand({ type: "foundCluster", clusterId, founder: node });
     await this.fleetCommand({
       type: "joinNode",
       now: Date.now(),
@@ -273,7 +271,7 @@ export class Core implements HostListener {
     if ((route & ROUTE_GROUP) === 0) return this.keyspaces?.absence(route);
     const id = (route & ~ROUTE_GROUP) >>> 0;
     for (const group of this.fleet.groups.values()) {
-      if (group.id !== id || this.groups.isBound(group.module)) continue;
+      if (group.id !== id || id === FLEET_GROUP || this.groups.isBound(group.module)) continue;
       return new RaftKVError(
         "MODULE_NOT_BOUND",
         `this node's program has not bound the code of group ${group.name}; ` +

@@ -90,6 +90,7 @@ export class LocalKeyspaces implements KeyspacesOfNode {
         type: "addGroup",
         name: DIRECTORY_NAME,
         replicas: 3,
+        system: true,
         module: DIRECTORY_NAME,
         settings: {},
         token: DIRECTORY_NAME,

@@ -151,8 +151,8 @@ export class RaftFleetFunctions {
   /** The groups that were added, with the number of replicas wanted. */
   async consensusGroups(): Promise<Record<string, number>> {
     const groups: Record<string, number> = {};
-    for (const { name, replicas, state, module } of this.core().fleet.groups.values()) {
-      if (state === "active" && module === groupModule(name)) groups[name] = replicas;
+    for (const { name, replicas, state, system, module } of this.core().fleet.groups.values()) {
+      if (state === "active" && !system && module === groupModule(name)) groups[name] = replicas;
     }
     return groups;
   }
@@ -218,8 +218,8 @@ export class RaftFleetFunctions {
   async findConsensusGroupsWithNoEstablishedLeader(): Promise<GroupWithoutLeader[]> {
     const core = this.core();
     const found: GroupWithoutLeader[] = [];
-    for (const { id, name, state, members, module } of core.fleet.groups.values()) {
-      if (state !== "active" || !members.includes(core.nodeId)) continue;
+    for (const { id, name, state, system, members, module } of core.fleet.groups.values()) {
+      if (state !== "active" || system || !members.includes(core.nodeId)) continue;
       const leader = core.host.replica(id)?.leader ?? 0;
       if (leader !== 0) continue;
       const why = core.groups.isBound(module) ? "no leader" : "module not bound";
@@ -252,7 +252,7 @@ export class RaftFleetFunctions {
   private find(core: Core, name: string): FleetGroup {
     checkGroupName(name);
     const group = core.group(name);
-    if (group !== undefined) return group;
+    if (group !== undefined && !group.system) return group;
     throw new RaftKVError("NOT_FOUND", `there is no consensus group ${name}; add it first`, {
       group: name,
       outcome: "not applied",

@@ -9,24 +9,79 @@ export type JoiningNode = Pick<
 
 /** A command to the fleet. `now` is the sender's clock, milliseconds since 1970. */
 export type FleetCommand =
-  /** Names the cluster; only the first one counts, the reply says what it is called. */
-  | { readonly type: "foundCluster"; readonly clusterId: string }
-  /** Adds a node, or brings one back with its new address, incarnation and modules. */
-  | { readonly type: "joinNode"; readonly node: JoiningNode; readonly now: number }
-  /** The node gets no new members from now on; one without members is dropped at once. */
-  | { readonly type: "leaveNode"; readonly node: number; readonly now: number }
-  /** The node's program has bound further modules. */
-  | { readonly type: "bindModules"; readonly node: number; readonly modules: readonly string[] }
+  /**
+   * Names the cluster; only the first one counts, the reply says what it is called. `founder` is
+   * the only member of the fleet's group at that moment.
+   */
+  | { readonly type: "foundCluster"; readonly clusterId: string; readonly founder: number }
   | AddGroup
   | RemoveGroup
-  /** A member of a group that is being removed has deleted its replica. */
-  | { readonly type: "confirmRemoved"; readonly group: number; readonly node: number };
+  /** A node that held a replica of a group that is being removed has deleted it. */
+  | { readonly type: "confirmRemoved"; readonly group: number; readonly node: number }
+  | ConfirmMembers
+  | KeepMembers
+  /** Sets the next target of at most `limit` groups that are not placed as they should be. */
+  | { readonly type: "balance"; readonly limit: number }
+  | NodeCommand;
+
+/** A command about a node. */
+export type NodeCommand =
+  /** Adds a node, or brings one back with its new address, incarnation and modules. */
+  | { readonly type: "joinNode"; readonly node: JoiningNode; readonly now: number }
+  /** The node's members are to move away; it is dropped once it has none. */
+  | LeaveNode
+  /** The node's program has bound further modules. */
+  | { readonly type: "bindModules"; readonly node: number; readonly modules: readonly string[] }
+  /** The fleet's leader has not reached the node since then. */
+  | { readonly type: "markUnreachable"; readonly node: number; readonly since: number }
+  /** The fleet's leader has reached the node. */
+  | { readonly type: "markReachable"; readonly node: number; readonly now: number }
+  | PurgeNode;
+
+/** The node leaves; a message about an earlier incarnation than the node's is ignored. */
+export interface LeaveNode {
+  readonly type: "leaveNode";
+  readonly node: number;
+  readonly incarnation?: number;
+  readonly now: number;
+}
+
+/** Replaces a node that was marked unreachable for `window` milliseconds or longer. */
+export interface PurgeNode {
+  readonly type: "purgeNode";
+  readonly node: number;
+  readonly window: number;
+  readonly now: number;
+}
+
+/** The group's leader has brought its members to the target of this version. */
+export interface ConfirmMembers {
+  readonly type: "confirmMembers";
+  readonly group: number;
+  readonly version: number;
+  /** The voters as they are. */
+  readonly members: readonly number[];
+}
+
+/**
+ * The group's leader cannot reach the target of this version, because a voter that it would add
+ * does not answer: the voters stay as they are, and the next target starts from there.
+ */
+export interface KeepMembers {
+  readonly type: "keepMembers";
+  readonly group: number;
+  readonly version: number;
+  /** The voters as they are. */
+  readonly members: readonly number[];
+}
 
 /** Adds a group. The same token again gives the same answer, as long as the group exists. */
 export interface AddGroup {
   readonly type: "addGroup";
   readonly name: string;
   readonly replicas: number;
+  /** Every node that has the code becomes a member; `replicas` does not count. */
+  readonly system?: boolean;
   readonly module: string;
   readonly settings: GroupSettings;
   readonly token: string;
@@ -65,6 +120,13 @@ export interface FleetReplies {
     | FleetError;
   removeGroup: { readonly ok: true; readonly group: number } | FleetError;
   confirmRemoved: { readonly ok: true };
+  confirmMembers: { readonly ok: true };
+  keepMembers: { readonly ok: true };
+  /** How many targets were set. */
+  balance: { readonly ok: true; readonly retargeted: number };
+  markUnreachable: { readonly ok: true };
+  markReachable: { readonly ok: true };
+  purgeNode: { readonly ok: true };
 }
 
 /** Any reply. */

@@ -1,33 +1,37 @@
 /**
- * The fleet's state machine: nodes, groups and who holds which.
+ * The fleet's state machine: nodes, groups, which nodes hold which groups, and where they should.
  *
  * It is the group with id 1 and decides what exists; the nodes' hosts follow its state and open or
- * delete replicas. Promises: group ids are never reused; an added group keeps its name to itself
- * until every member has confirmed the removal; a repeated command changes nothing. It may not
- * use clocks or chance: times come with the commands.
+ * delete replicas, the groups' leaders bring the members to their targets. Promises: group ids are
+ * never reused; an added group keeps its name to itself until every node that held a replica has
+ * confirmed the removal; a repeated command changes nothing; a target differs from the one before
+ * in at most one member. It may not use clocks or chance: times come with the commands.
  */
-import { SPENT_TOKENS } from "../limits.ts";
+import { SPENT_TOKENS, SYSTEM_VOTERS_MAX } from "../limits.ts";
 import type { DataModule } from "../machine/data-module.ts";
 import type {
   AddGroup,
+  ConfirmMembers,
   FleetAnswer,
   FleetCommand,
   FleetError,
   FleetErrorCode,
   FleetQuery,
   FleetReply,
-  JoiningNode,
+  KeepMembers,
   RemoveGroup,
 } from "./commands.ts";
-import { placeGroup } from "./placement.ts";
+import { applyNodeCommand, dropWhenBare, withoutReplica } from "./nodes.ts";
 import {
-  eligibleNodes,
   emptyFleet,
+  FLEET_GROUP,
+  FLEET_NAME,
   type FleetGroup,
-  type FleetNode,
   type FleetState,
   groupById,
+  withGroup,
 } from "./state.ts";
+import { firstTarget, nextTargets, retarget, sameNodes } from "./targets.ts";
 
 type Outcome = [FleetReply, FleetState];
 
@@ -42,25 +46,27 @@ export const fleetModule: DataModule<
 
 function applyFleetCommand(state: FleetState, command: FleetCommand): Outcome {
   switch (command.type) {
-    case "foundCluster": {
-      const clusterId = state.clusterId ?? command.clusterId;
-      return [
-        { ok: true, clusterId },
-        { ...state, clusterId },
-      ];
-    }
-    case "joinNode":
-      return joinNode(state, command.node, command.now);
-    case "leaveNode":
-      return leaveNode(state, command.node, command.now);
-    case "bindModules":
-      return bindModules(state, command.node, command.modules);
+    case "foundCluster":
+      return foundCluster(state, command.clusterId, command.founder);
     case "addGroup":
       return addGroup(state, command);
     case "removeGroup":
       return removeGroup(state, command);
     case "confirmRemoved":
       return confirmRemoved(state, command.group, command.node);
+    case "confirmMembers":
+      return confirmMembers(state, command);
+    case "keepMembers":
+      return keepMembers(state, command);
+    case "balance":
+      return balance(state, command.limit);
+    case "joinNode":
+    case "leaveNode":
+    case "bindModules":
+    case "markUnreachable":
+    case "markReachable":
+    case "purgeNode":
+      return applyNodeCommand(state, command);
     default:
       return refuse(state, "INVALID_OPTION", "not a command of the fleet");
   }
@@ -87,53 +93,25 @@ function refuse(
   return [{ ok: false, code, message }, state];
 }
 
-function withNode(state: FleetState, node: FleetNode): FleetState {
-  return { ...state, nodes: new Map(state.nodes).set(node.id, node) };
-}
-
-function withGroup(state: FleetState, group: FleetGroup): FleetState {
-  return { ...state, groups: new Map(state.groups).set(group.name, group) };
-}
-
-function joinNode(state: FleetState, joining: JoiningNode, now: number): Outcome {
-  const known = state.nodes.get(joining.id);
-  // A repetition that was overtaken by a later opening of the same directory.
-  if (known && joining.incarnation < known.incarnation) return [{ ok: true }, state];
-  const repeated = known?.state === "active" && known.incarnation === joining.incarnation;
-  const modules = repeated ? union(known.modules, joining.modules) : [...joining.modules];
-  const since = repeated ? known.since : now;
-  return [{ ok: true }, withNode(state, { ...joining, modules, state: "active", since })];
-}
-
-function leaveNode(state: FleetState, id: number, now: number): Outcome {
-  const node = state.nodes.get(id);
-  if (!node) return refuse(state, "NOT_FOUND", `no node ${id}`);
-  if (node.state === "leaving") return [{ ok: true }, dropWhenBare(state, id)];
-  return [
-    { ok: true },
-    dropWhenBare(withNode(state, { ...node, state: "leaving", since: now }), id),
-  ];
-}
-
-/** Drops a leaving node once it is a member of no group. */
-function dropWhenBare(state: FleetState, id: number): FleetState {
-  if (state.nodes.get(id)?.state !== "leaving") return state;
-  for (const group of state.groups.values()) {
-    if (group.members.includes(id)) return state;
-  }
-  const nodes = new Map(state.nodes);
-  nodes.delete(id);
-  return { ...state, nodes };
-}
-
-function bindModules(state: FleetState, id: number, modules: readonly string[]): Outcome {
-  const node = state.nodes.get(id);
-  if (!node) return refuse(state, "NOT_FOUND", `no node ${id}`);
-  return [{ ok: true }, withNode(state, { ...node, modules: union(node.modules, modules) })];
-}
-
-function union(known: readonly string[], added: readonly string[]): string[] {
-  return [...new Set([...known, ...added])];
+function foundCluster(state: FleetState, clusterId: string, founder: number): Outcome {
+  if (state.clusterId !== null) return [{ ok: true, clusterId: state.clusterId }, state];
+  const group: FleetGroup = {
+    id: FLEET_GROUP,
+    name: FLEET_NAME,
+    system: true,
+    replicas: SYSTEM_VOTERS_MAX,
+    members: [founder],
+    learners: [],
+    leaving: [],
+    version: 1,
+    confirmed: 1,
+    created: true,
+    module: FLEET_NAME,
+    settings: {},
+    state: "active",
+    token: FLEET_NAME,
+  };
+  return [{ ok: true, clusterId }, withGroup({ ...state, clusterId }, group)];
 }
 
 function addGroup(state: FleetState, command: AddGroup): Outcome {
@@ -153,23 +131,30 @@ function addGroup(state: FleetState, command: AddGroup): Outcome {
   if (!Number.isInteger(replicas) || replicas < 1) {
     return refuse(state, "INVALID_OPTION", "replicas must be a positive integer");
   }
-  const nodes = eligibleNodes(state, module);
-  if (nodes.length === 0) {
-    return refuse(state, "MODULE_NOT_BOUND", `no active node has bound the module ${module}`);
-  }
   const id = state.nextGroup;
-  const members = placeGroup(id, replicas, nodes);
+  const system = command.system === true;
+  const target = firstTarget(state, { id, replicas }, system, module);
+  if (target.members.length === 0) {
+    const message = `no active node that can be reached has bound the module ${module}`;
+    return refuse(state, "MODULE_NOT_BOUND", message);
+  }
   const group: FleetGroup = {
     id,
     name,
-    replicas,
-    members,
+    system,
+    replicas: system ? SYSTEM_VOTERS_MAX : replicas,
+    ...target,
+    leaving: [],
+    version: 1,
+    confirmed: 0,
+    created: false,
     module,
     settings,
     state: "active",
     token,
   };
-  return [{ ok: true, group: id, members }, withGroup({ ...state, nextGroup: id + 1 }, group)];
+  const next = withGroup({ ...state, nextGroup: id + 1 }, group);
+  return [{ ok: true, group: id, members: group.members }, next];
 }
 
 function removeGroup(state: FleetState, { name, token }: RemoveGroup): Outcome {
@@ -180,7 +165,10 @@ function removeGroup(state: FleetState, { name, token }: RemoveGroup): Outcome {
     return refuse(next, "NOT_FOUND", `no group ${name}`);
   }
   if (group.state === "removing") return [{ ok: true, group: group.id }, state];
-  const next = spendToken(withGroup(state, { ...group, state: "removing" }), group.token);
+  if (group.system) return refuse(state, "NOT_FOUND", `group ${name} is not one to be removed`);
+  const members = [...new Set([...group.members, ...group.learners, ...group.leaving])];
+  const removing: FleetGroup = { ...group, state: "removing", members, learners: [], leaving: [] };
+  const next = spendToken(withGroup(state, removing), group.token);
   return [{ ok: true, group: group.id }, next];
 }
 
@@ -191,10 +179,44 @@ function spendToken(state: FleetState, token: string): FleetState {
 
 function confirmRemoved(state: FleetState, id: number, node: number): Outcome {
   const group = groupById(state, id);
-  if (group?.state !== "removing") return [{ ok: true }, state];
-  const members = group.members.filter((member) => member !== node);
+  if (group?.state !== "removing" || !group.members.includes(node)) return [{ ok: true }, state];
+  return [{ ok: true }, dropWhenBare(withoutReplica(state, group.name, node), node)];
+}
+
+function confirmMembers(state: FleetState, command: ConfirmMembers): Outcome {
+  const { version, members } = command;
+  const group = groupById(state, command.group);
+  const asked = group?.state === "active" && group.version === version;
+  if (!asked || group.confirmed === version || !sameNodes(group.members, members)) {
+    return [{ ok: true }, state];
+  }
+  const confirmed = { ...group, confirmed: version, created: true, leaving: [] };
+  let next = withGroup(state, confirmed);
+  for (const node of group.leaving) next = dropWhenBare(next, node);
+  return [{ ok: true }, next];
+}
+
+function keepMembers(state: FleetState, { group: id, version, members }: KeepMembers): Outcome {
+  const group = groupById(state, id);
+  const asked = group?.state === "active" && group.version === version;
+  if (!asked || group.confirmed === version || members.length === 0) return [{ ok: true }, state];
+  const known = [...group.members, ...group.learners, ...group.leaving];
+  if (sameNodes(group.members, members) || !members.every((node) => known.includes(node))) {
+    return [{ ok: true }, state];
+  }
+  const ordered = known.filter((node) => members.includes(node));
+  const rest = group.system ? [...group.learners, ...group.members] : [];
+  const learners = rest.filter((node) => !members.includes(node));
+  return [{ ok: true }, withGroup(state, retarget(group, { members: ordered, learners }))];
+}
+
+function balance(state: FleetState, limit: number): Outcome {
+  const changed = nextTargets(state, limit);
+  if (changed.length === 0) return [{ ok: true, retargeted: 0 }, state];
   const groups = new Map(state.groups);
-  if (members.length > 0) groups.set(group.name, { ...group, members });
-  else groups.delete(group.name);
-  return [{ ok: true }, dropWhenBare({ ...state, groups }, node)];
+  for (const group of changed) groups.set(group.name, group);
+  return [
+    { ok: true, retargeted: changed.length },
+    { ...state, groups },
+  ];
 }

@@ -4,6 +4,7 @@
  * A pure function of the nodes and the group, so that every node computes the same answer. When a
  * node joins or leaves, at most one member of a group changes.
  */
+import { SYSTEM_VOTERS_MAX } from "../limits.ts";
 
 /** What placement needs to know of a node. */
 export interface PlacementNode {
@@ -12,6 +13,12 @@ export interface PlacementNode {
 }
 
 const LOW_BITS = 2 ** 32;
+
+/** How many members of a system group vote: an odd number where there are three nodes or more. */
+export function systemVoters(nodes: number): number {
+  if (nodes <= 2) return nodes;
+  return Math.min(SYSTEM_VOTERS_MAX, nodes % 2 === 0 ? nodes - 1 : nodes);
+}
 
 /** Spreads the bits of a 32-bit word (the finalizer of MurmurHash3). */
 function mix(word: number): number {

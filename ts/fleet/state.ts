@@ -2,6 +2,8 @@
 
 /** Group id of the fleet itself. */
 export const FLEET_GROUP = 1;
+/** Name of the fleet's group, and of its code, which every node has. */
+export const FLEET_NAME = "RaftFleet.Fleet";
 /** Id of the first group that the fleet gives out; ids count up and are never reused. */
 export const FIRST_GROUP = 2;
 
@@ -18,23 +20,42 @@ export interface FleetNode {
   readonly incarnation: number;
   /** Group modules that the node's program has bound. */
   readonly modules: readonly string[];
-  /** A leaving node gets no new members. */
+  /** A leaving node gets no new members, and those that it has move away. */
   readonly state: "active" | "leaving";
+  /** It leaves because it was unreachable for too long, not because its program wanted it to. */
+  readonly purged: boolean;
   /** When `state` last changed, milliseconds since 1970. */
   readonly since: number;
+  /** Since when the fleet's leader could not reach the node, milliseconds since 1970. */
+  readonly unreachableSince: number | null;
 }
 
 /** What a group is opened with: plain data that the fleet keeps and does not look into. */
 export type GroupSettings = Readonly<Record<string, unknown>>;
 
-/** A consensus group. */
+/**
+ * A consensus group. `members` and `learners` are its *target*: the group's leader brings the real
+ * membership there and confirms it. The next target is set after that.
+ */
 export interface FleetGroup {
   readonly id: number;
   readonly name: string;
-  /** How many replicas are wanted; there are fewer while there are fewer nodes. */
+  /** Every node that has the code is a member, a few vote, and the others are learners. */
+  readonly system: boolean;
+  /** How many voters are wanted; there are fewer while there are fewer nodes. */
   readonly replicas: number;
-  /** Node ids, the preferred leader first. While removing: those that have not confirmed yet. */
+  /** Node ids of the voters, the preferred leader first. While removing: all not yet confirmed. */
   readonly members: readonly number[];
+  /** Node ids of members that do not vote; only system groups have them. */
+  readonly learners: readonly number[];
+  /** Nodes that may still hold a replica of an earlier target. */
+  readonly leaving: readonly number[];
+  /** Counts the targets. */
+  readonly version: number;
+  /** Version of the last target that the group's leader confirmed, 0 = none yet. */
+  readonly confirmed: number;
+  /** Until then only `members[0]` may create the group; the others wait for their leader. */
+  readonly created: boolean;
   /** Name of the code that the group runs. */
   readonly module: string;
   readonly settings: GroupSettings;
@@ -52,6 +73,8 @@ export interface FleetState {
   readonly nextGroup: number;
   /** Tokens of requests whose groups are gone, oldest first: a late repetition adds nothing. */
   readonly spentTokens: readonly string[];
+  /** Incarnations of nodes that left by their own wish, oldest first: they do not come back. */
+  readonly departed: ReadonlyMap<number, number>;
 }
 
 /** The fleet before any command. */
@@ -62,6 +85,7 @@ export function emptyFleet(): FleetState {
     groups: new Map(),
     nextGroup: FIRST_GROUP,
     spentTokens: [],
+    departed: new Map(),
   };
 }
 
@@ -73,9 +97,55 @@ export function groupById(state: FleetState, id: number): FleetGroup | undefined
   return undefined;
 }
 
-/** The nodes that may hold members of a group that runs `module`. */
+/**
+ * Was this group removed from the fleet, so that a replica of it may be deleted? A group that this
+ * state has not heard of yet was not.
+ */
+export function isForgotten(state: FleetState, id: number): boolean {
+  return id < state.nextGroup && id !== FLEET_GROUP && groupById(state, id) === undefined;
+}
+
+/** Does a group concern this node: is it a member, about to be one, or one from before? */
+export function isPartOf(group: FleetGroup, node: number): boolean {
+  return (
+    group.members.includes(node) || group.learners.includes(node) || group.leaving.includes(node)
+  );
+}
+
+/** The groups that have to let a node go before it may leave. */
+export function groupsOfNode(state: FleetState, node: number): FleetGroup[] {
+  return [...state.groups.values()].filter((group) => isPartOf(group, node));
+}
+
+/** Is this node in the fleet and not marked unreachable? */
+export function isReachable(state: FleetState, node: number): boolean {
+  return state.nodes.get(node)?.unreachableSince === null;
+}
+
+/** Has the node's program bound the code of a group? */
+export function hasModule(node: FleetNode, module: string): boolean {
+  return module === FLEET_NAME || node.modules.includes(module);
+}
+
+/** May this node lead a group now, as far as the fleet knows? */
+export function canLead(state: FleetState, group: FleetGroup, id: number): boolean {
+  const node = state.nodes.get(id);
+  return node?.unreachableSince === null && hasModule(node, group.module);
+}
+
+/** The nodes that may get new members of a group that runs `module`. */
 export function eligibleNodes(state: FleetState, module: string): FleetNode[] {
   return [...state.nodes.values()].filter(
-    (node) => node.state === "active" && node.modules.includes(module),
+    (node) => node.state === "active" && node.unreachableSince === null && hasModule(node, module),
   );
+}
+
+/** The fleet with this node in place of what it knew of it. */
+export function withNode(state: FleetState, node: FleetNode): FleetState {
+  return { ...state, nodes: new Map(state.nodes).set(node.id, node) };
+}
+
+/** The fleet with this group in place of what it knew of it. */
+export function withGroup(state: FleetState, group: FleetGroup): FleetState {
+  return { ...state, groups: new Map(state.groups).set(group.name, group) };
 }

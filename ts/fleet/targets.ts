@@ -1,0 +1,207 @@
+/**
+ * Where a group's members should be, and the next step of its target on the way there.
+ *
+ * Pure functions of the fleet's state. A step changes at most one voter, or one learner: it adds
+ * one, removes one, or puts one in another's place. A step is only taken where a majority of the
+ * voters is reachable before it and, without counting the new voter, after it. Steps shrink the
+ * distance to the placement, so they end.
+ */
+import { placeGroup, systemVoters } from "./placement.ts";
+import {
+  canLead,
+  eligibleNodes,
+  type FleetGroup,
+  type FleetNode,
+  type FleetState,
+  isReachable,
+} from "./state.ts";
+
+/** A group's voters, the preferred leader first, and its learners. */
+export interface Target {
+  readonly members: readonly number[];
+  readonly learners: readonly number[];
+}
+
+/** How many of so many voters are a majority. */
+export function majority(voters: number): number {
+  return Math.floor(voters / 2) + 1;
+}
+
+/**
+ * May the voters be changed like this? A majority of the old ones must be reachable, and those that
+ * stay and are reachable must be a majority of the smaller of the two sets.
+ */
+export function isSafeChange(
+  before: readonly number[],
+  after: readonly number[],
+  reachable: (node: number) => boolean,
+): boolean {
+  const answering = before.filter(reachable);
+  const kept = answering.filter((node) => after.includes(node));
+  const needed = majority(Math.min(before.length, after.length));
+  return answering.length >= majority(before.length) && kept.length >= needed;
+}
+
+/** The group with its next target. */
+export function retarget(group: FleetGroup, target: Target): FleetGroup {
+  const { members, learners } = target;
+  const before = [...group.members, ...group.learners, ...group.leaving];
+  const stays = new Set([...members, ...learners]);
+  const leaving = [...new Set(before)].filter((node) => !stays.has(node));
+  return { ...group, members, learners, leaving, version: group.version + 1 };
+}
+
+/** Where the members of a new group go: reachable, active nodes that have its code. */
+export function firstTarget(
+  state: FleetState,
+  group: { readonly id: number; readonly replicas: number },
+  system: boolean,
+  module: string,
+): Target {
+  const nodes = eligibleNodes(state, module);
+  const voters = system ? systemVoters(nodes.length) : group.replicas;
+  const members = placeGroup(group.id, voters, nodes);
+  return { members, learners: system ? others(nodes, members) : [] };
+}
+
+/**
+ * Where the members of a group should be. A node that is a member stays one while it is marked
+ * unreachable or its program has not bound the code yet: it may come back at any moment.
+ */
+export function wantedTarget(state: FleetState, group: FleetGroup): Target {
+  const eligible = eligibleNodes(state, group.module);
+  const voters = withActive(state, eligible, group.members);
+  const count = group.system ? systemVoters(voters.length) : group.replicas;
+  const members = placeGroup(group.id, count, voters);
+  if (!group.system) return { members, learners: [] };
+  return { members, learners: others(withActive(state, voters, group.learners), members) };
+}
+
+/** The groups that a round of balancing would change, at most `limit` of them, as they become. */
+export function nextTargets(state: FleetState, limit: number): FleetGroup[] {
+  const urgent: FleetGroup[] = [];
+  const rest: FleetGroup[] = [];
+  const leaves = new Set<number>();
+  for (const node of state.nodes.values()) if (node.state === "leaving") leaves.add(node.id);
+  for (const group of state.groups.values()) {
+    const held = [...group.members, ...group.learners].some((node) => leaves.has(node));
+    (held ? urgent : rest).push(group);
+  }
+  const changed: FleetGroup[] = [];
+  for (const group of [...urgent, ...rest]) {
+    if (changed.length >= limit) break;
+    const next = nextTarget(state, group);
+    if (next !== null) changed.push(next);
+  }
+  return changed;
+}
+
+function nextTarget(state: FleetState, group: FleetGroup): FleetGroup | null {
+  if (group.state !== "active") return null;
+  if (!group.created) return nextCreator(state, group);
+  if (group.confirmed !== group.version) return null;
+  const wanted = wantedTarget(state, group);
+  if (wanted.members.length === 0) return null;
+  const voters = nextVoters(state, group.members, wanted.members);
+  if (voters !== null) return retarget(group, asTarget(group, wanted, voters));
+  const learners = nextLearners(state, group, wanted);
+  if (learners !== null) return retarget(group, { members: group.members, learners });
+  if (sameNodes(group.members, wanted.members) && !sameOrder(group.members, wanted.members)) {
+    return retarget(group, { members: wanted.members, learners: group.learners });
+  }
+  return null;
+}
+
+/**
+ * A group whose creator is gone before it was created gets another one. The voters stay the same:
+ * two nodes that create a group with the same voters create the same group.
+ */
+function nextCreator(state: FleetState, group: FleetGroup): FleetGroup | null {
+  const { members, learners } = group;
+  const creator = members.find((node) => canLead(state, group, node));
+  if (creator === undefined || creator === members[0]) return null;
+  const rest = members.filter((node) => node !== creator);
+  return retarget(group, { members: [creator, ...rest], learners });
+}
+
+/** The voters after the next safe step from `members` to `wanted`, `null` when there is none. */
+function nextVoters(
+  state: FleetState,
+  members: readonly number[],
+  wanted: readonly number[],
+): number[] | null {
+  const added = wanted.find((node) => !members.includes(node));
+  const removed = members.filter((node) => !wanted.includes(node));
+  removed.sort((a, b) => burden(state, b) - burden(state, a));
+  const grown = added === undefined ? [] : [[...members, added]];
+  const shrunk = removed.map((gone) => members.filter((node) => node !== gone));
+  const swapped = added === undefined ? [] : shrunk.map((left) => [...left, added]);
+  const difference = members.length - wanted.length;
+  // Growing past the wanted number is for where a swap would leave too few that answer.
+  const steps =
+    difference > 0
+      ? [...shrunk, ...swapped]
+      : difference < 0
+        ? [...grown, ...swapped]
+        : [...swapped, ...grown];
+  const reachable = (node: number) => isReachable(state, node);
+  return steps.find((after) => isSafeChange(members, after, reachable)) ?? null;
+}
+
+/** How much a node's member should go: one that leaves first, then one that does not answer. */
+function burden(state: FleetState, id: number): number {
+  const node = state.nodes.get(id);
+  if (node === undefined || node.state === "leaving") return 2;
+  return node.unreachableSince === null ? 0 : 1;
+}
+
+/** The target with these voters, in the order of the placement, and what follows for learners. */
+function asTarget(group: FleetGroup, wanted: Target, voters: readonly number[]): Target {
+  const placed = wanted.members.filter((node) => voters.includes(node));
+  const extra = voters.filter((node) => !wanted.members.includes(node));
+  const members = [...placed, ...extra];
+  const learners = group.learners.filter((node) => !members.includes(node));
+  // A voter that should stay a member without a vote.
+  const demoted = group.members.find(
+    (node) => !members.includes(node) && wanted.learners.includes(node),
+  );
+  if (demoted !== undefined) learners.push(demoted);
+  return { members, learners };
+}
+
+function nextLearners(state: FleetState, group: FleetGroup, wanted: Target): number[] | null {
+  const reachable = (node: number) => isReachable(state, node);
+  if (group.members.filter(reachable).length < majority(group.members.length)) return null;
+  const { members, learners } = group;
+  const target = [...wanted.learners, ...wanted.members];
+  const removed = learners.find((node) => !target.includes(node));
+  if (removed !== undefined) return learners.filter((node) => node !== removed);
+  const added = wanted.learners.find((node) => ![...learners, ...members].includes(node));
+  return added === undefined ? null : [...learners, added];
+}
+
+function withActive(
+  state: FleetState,
+  nodes: readonly FleetNode[],
+  more: readonly number[],
+): FleetNode[] {
+  const all = new Map(nodes.map((node) => [node.id, node]));
+  for (const id of more) {
+    const node = state.nodes.get(id);
+    if (node?.state === "active") all.set(id, node);
+  }
+  return [...all.values()];
+}
+
+function others(nodes: readonly FleetNode[], members: readonly number[]): number[] {
+  return nodes.map(({ id }) => id).filter((id) => !members.includes(id));
+}
+
+/** Do two lists without repetitions hold the same nodes? */
+export function sameNodes(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((node) => b.includes(node));
+}
+
+function sameOrder(a: readonly number[], b: readonly number[]): boolean {
+  return a.every((node, at) => b[at] === node);
+}
