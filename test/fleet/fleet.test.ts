@@ -1,36 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { FleetCommand, FleetReplies } from "../../ts/fleet/commands.ts";
-import { fleetModule } from "../../ts/fleet/fleet.ts";
-import { type FleetState, groupById } from "../../ts/fleet/state.ts";
-
-class Fleet {
-  state: FleetState = fleetModule.init();
-
-  send<C extends FleetCommand>(command: C): FleetReplies[C["type"]] {
-    const [reply, next] = fleetModule.command(this.state, command);
-    this.state = next;
-    return reply as FleetReplies[C["type"]];
-  }
-
-  join(id: number, modules: string[] = ["m"], incarnation = 1) {
-    const node = {
-      id,
-      name: `n${id}`,
-      zone: "z",
-      address: null,
-      version: "0",
-      incarnation,
-      modules,
-    };
-    return this.send({ type: "joinNode", node, now: incarnation });
-  }
-
-  add(name: string, token: string, replicas = 3) {
-    const command = { type: "addGroup", name, replicas, module: "m", settings: {}, token } as const;
-    return this.send(command);
-  }
-}
+import { FLEET_NAME, groupById, isForgotten } from "../../ts/fleet/state.ts";
+import { Fleet } from "./harness.ts";
 
 describe("fleet", () => {
   test("keeps the name that the cluster was founded with", () => {
@@ -118,6 +89,38 @@ describe("fleet", () => {
     fleet.send({ type: "removeGroup", name: "g" });
     fleet.send({ type: "confirmRemoved", group: 2, node: 1 });
     expect(fleet.state.nodes.size).toBe(0);
+  });
+
+  test("a late message of a node that left changes nothing", () => {
+    const fleet = Fleet.of(1, 2);
+    fleet.settle();
+    fleet.send({ type: "leaveNode", node: 2, now: 5 });
+    fleet.join(2, ["m"], 1);
+    expect(fleet.state.nodes.get(2)?.state).toBe("leaving");
+    fleet.settle();
+    expect([...fleet.state.nodes.keys()]).toEqual([1]);
+    fleet.join(2, ["m"], 1);
+    expect([...fleet.state.nodes.keys()]).toEqual([1]);
+    fleet.join(2, ["m"], 2);
+    fleet.send({ type: "leaveNode", node: 2, incarnation: 1, now: 6 });
+    expect(fleet.state.nodes.get(2)?.state).toBe("active");
+  });
+
+  test("system groups cannot be removed, and take no user's name", () => {
+    const fleet = Fleet.of(1);
+    expect(fleet.send({ type: "removeGroup", name: FLEET_NAME })).toMatchObject({ ok: false });
+    expect(fleet.add(FLEET_NAME, "t")).toMatchObject({ code: "ALREADY_ADDED" });
+    expect(fleet.own.state).toBe("active");
+  });
+
+  test("tells a group that was removed from one that is not known yet", () => {
+    const fleet = Fleet.of(1);
+    fleet.add("g", "t");
+    expect([1, 2, 3].map((id) => isForgotten(fleet.state, id))).toEqual([false, false, false]);
+    fleet.send({ type: "removeGroup", name: "g" });
+    expect(isForgotten(fleet.state, 2)).toBe(false);
+    fleet.send({ type: "confirmRemoved", group: 2, node: 1 });
+    expect([1, 2, 3].map((id) => isForgotten(fleet.state, id))).toEqual([false, true, false]);
   });
 
   test("never reuses a group id, whatever is repeated", () => {
