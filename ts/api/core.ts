@@ -5,12 +5,20 @@
 import { type CallSettings, type CallTarget, DEFAULT_CALL } from "../client/call.ts";
 import { Client, NO_KEY } from "../client/client.ts";
 import { groupRoute } from "../client/outbox.ts";
+import { Reads } from "../client/reads.ts";
+import { HostCalls } from "../cluster/calls.ts";
 import { encodeValue } from "../codec/value.ts";
 import { RaftKVError } from "../errors.ts";
 import type { FleetCommand, FleetError, FleetReplies } from "../fleet/commands.ts";
 import { fleetModule } from "../fleet/fleet.ts";
-import { FLEET_GROUP, FLEET_NAME, type FleetGroup, type FleetState } from "../fleet/state.ts";
-import { Host, type HostListener } from "../host/host.ts";
+import {
+  FLEET_GROUP,
+  FLEET_NAME,
+  type FleetGroup,
+  type FleetState,
+  groupById,
+} from "../fleet/state.ts";
+import { Host, type HostCall, type HostListener } from "../host/host.ts";
 import type { Replica } from "../host/replica.ts";
 import { DataMachine } from "../machine/data-machine.ts";
 import { type NativeEngine, openEngine } from "../native/engine.ts";
@@ -59,6 +67,10 @@ export class Core implements HostListener {
   readonly engine: NativeEngine;
   readonly host: Host;
   readonly client: Client;
+  /** Calls between this node's host and those of others. */
+  readonly calls: HostCalls;
+  /** Reads of groups, wherever they are led. */
+  readonly reads: Reads;
   readonly groups: LocalGroups;
   /** This node's id. */
   readonly nodeId: number;
@@ -90,6 +102,12 @@ export class Core implements HostListener {
       target: (route) => this.target(route),
       storageError: () => this.storageFailure,
       absence: (route) => this.absence(route),
+    });
+    this.calls = new HostCalls(engine);
+    this.reads = new Reads(this.host, this.calls, {
+      node: identity.node,
+      members: (group) => this.membersOf(group),
+      checkOpen: () => this.checkOpen(),
     });
     this.groups = new LocalGroups(engine, this.host, this.nodeId, {
       fleet: () => this.fleet,
@@ -181,6 +199,7 @@ export class Core implements HostListener {
     const closed = new RaftKVError("CLOSED", "the node is closed", { outcome: "not applied" });
     this.closed ??= closed;
     this.groups.close();
+    this.calls.close(closed);
     this.client.refuseNew(closed);
     try {
       // What is in flight is answered while the engine closes.
@@ -200,6 +219,10 @@ export class Core implements HostListener {
 
   refused(request: number, _group: number, reason: number, unknown: boolean): void {
     this.client.refused(request, reason, unknown);
+  }
+
+  called(call: HostCall): void {
+    this.calls.receive(call);
   }
 
   leaderChanged(replica: Replica): void {
@@ -229,6 +252,13 @@ export class Core implements HostListener {
   /** The name of a node of the fleet. */
   nameOf(node: number): string {
     return this.fleet.nodes.get(node)?.name ?? `node-${node.toString(36)}`;
+  }
+
+  /** The nodes that may hold a replica of a group, the preferred leader first. */
+  private membersOf(id: number): readonly number[] {
+    const group = groupById(this.fleet, id);
+    if (group === undefined) return [];
+    return [...group.members, ...group.leaving, ...group.learners];
   }
 
   private async join(modules: readonly string[]): Promise<void> {

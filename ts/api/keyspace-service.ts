@@ -6,12 +6,14 @@ import { randomUUID } from "node:crypto";
 import { type CallSettings, callError, DEFAULT_CALL } from "../client/call.ts";
 import { refusalOf } from "../client/failure.ts";
 import { pause } from "../client/pause.ts";
+import { leaderLimit } from "../client/reads.ts";
 import type { Key } from "../codec/key.ts";
+import { decodeValue, encodeValue } from "../codec/value.ts";
 import type { DirectoryCommand, DirectoryReplies, DirectoryReply } from "../directory/commands.ts";
 import type { KeyspaceEntry, ShardEntry } from "../directory/state.ts";
 import { RaftKVError } from "../errors.ts";
 import { KEYS_PAGE } from "../limits.ts";
-import { Refusal } from "../machine/machine.ts";
+import { EncodedResult, Refusal } from "../machine/machine.ts";
 import { SplitMergePolicy, type SplitMergePolicyFields } from "../policy.ts";
 import type { ShardMachine } from "../shard/machine.ts";
 import { type KeysReply, shardCommand, shardRead } from "../shard/requests.ts";
@@ -176,24 +178,27 @@ export class KeyspaceService {
   }
 
   private async page(keyspace: KeyspaceEntry, from: number): Promise<KeysReply | undefined> {
+    const { core } = this;
     const end = performance.now() + PAGE_WAIT_MS;
-    let group = this.core.engine.findGroup(keyspace.number, from);
+    const request = encodeValue(shardRead.keys(from, KEYS_PAGE));
+    const target = { keyspace: keyspace.name };
+    let group = core.engine.findGroup(keyspace.number, from);
     for (;;) {
       if (this.entry(keyspace.name)?.number !== keyspace.number) return undefined;
-      if (group !== null && this.core.host.replica(group) !== undefined) {
-        const reply = await this.ports.shardRead(group, shardRead.keys(from, KEYS_PAGE));
-        if (!(reply instanceof Refusal)) return reply as KeysReply;
-        if (reply.group !== undefined && reply.group !== group) {
+      if (group !== null) {
+        const attempt = await core.reads.attempt(group, request, DEFAULT_CALL, end, target);
+        const reply = typeof attempt === "object" ? attempt.result : undefined;
+        if (reply instanceof EncodedResult) return decodeValue(reply.bytes) as KeysReply;
+        if (reply instanceof Refusal && reply.group !== undefined && reply.group !== group) {
           group = reply.group;
           continue;
         }
       }
-      this.core.checkOpen();
-      if (performance.now() > end) {
-        throw callError("SHARD_TRANSITION_TIMEOUT", "not applied", { keyspace: keyspace.name });
-      }
+      core.checkOpen();
+      if (performance.now() > end)
+        throw callError("SHARD_TRANSITION_TIMEOUT", "not applied", target);
       await pause(SHARD_POLL_MS);
-      group = this.core.engine.findGroup(keyspace.number, from);
+      group = core.engine.findGroup(keyspace.number, from);
     }
   }
 
@@ -271,16 +276,20 @@ export class KeyspaceService {
     return reply as Success<C["type"]>;
   }
 
-  /** Waits until every shard of a keyspace serves on this node. */
+  /** Waits until a leader answers for every shard of a keyspace. */
   private async served(name: string): Promise<void> {
-    const { timeout, retry, retryInterval } = DEFAULT_CALL;
-    const end = performance.now() + timeout + retry * (timeout + retryInterval);
+    const { reads } = this.core;
+    const end = performance.now() + leaderLimit(DEFAULT_CALL);
+    const request = encodeValue(shardRead.status());
+    const target = { keyspace: name };
     for (;;) {
       const entry = this.entry(name);
       if (entry === undefined) throw this.missing(name);
-      const { shards } = entry;
-      const ready = shards.every(({ group }) => this.core.host.replica(group)?.canRead() ?? false);
-      if (ready && shards.length > 0) return;
+      const attempts = entry.shards.map(({ group }) =>
+        reads.attempt(group, request, DEFAULT_CALL, end, target),
+      );
+      const answers = await Promise.all(attempts);
+      if (answers.length > 0 && answers.every((it) => typeof it === "object")) return;
       this.core.checkOpen();
       if (performance.now() > end) throw callError("NO_LEADER", "not applied", { keyspace: name });
       await pause(SHARD_POLL_MS);

@@ -45,7 +45,7 @@ export class LocalKeyspace implements KeyspaceReplica {
   constructor(name: string, core: Core, keyspaces: LocalKeyspaces) {
     this.name = name;
     this.keyspaces = keyspaces;
-    this.queries = new Queries(core.host, core.engine, this);
+    this.queries = new Queries(core.host, core.engine, core.reads, this);
   }
 
   absence(): RaftKVError | undefined {

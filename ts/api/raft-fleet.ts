@@ -1,6 +1,6 @@
 /** The functions of `RaftFleet`: nodes, and consensus groups for any replicated value. */
 import { randomUUID } from "node:crypto";
-import { type CallSettings, callError } from "../client/call.ts";
+import { type CallSettings, callError, DEFAULT_CALL } from "../client/call.ts";
 import { queryError } from "../client/failure.ts";
 import { pause } from "../client/pause.ts";
 import { copyValue, encodeValue, isPrimitive } from "../codec/value.ts";
@@ -37,9 +37,6 @@ export type GroupWithoutLeader = readonly [
   group: string,
   replica: { readonly node: string; readonly state: string },
 ];
-
-/** How long to wait before a group is looked at again for a leader, in milliseconds. */
-const LEADER_POLL_MS = 10;
 
 /** The module name under which a user's group is known to the fleet. */
 function groupModule(name: string): string {
@@ -180,7 +177,10 @@ export class RaftFleetFunctions {
     const call = resolveCallOptions(options);
     // Taken at the call: what the caller does to the argument later changes nothing.
     const taken = isPrimitive(arg) ? arg : copyValue(arg);
-    return core.command((await this.serving(core, group, call)).group, taken, call);
+    const { id, members } = this.find(core, group);
+    const isElsewhere = core.reads.isElsewhere(id) && !members.includes(core.nodeId);
+    if (!isElsewhere) await this.serving(core, group, call);
+    return core.command(id, taken, call);
   }
 
   /** Asks a group's value. Linearizable, unless `consistency` is "stale". */
@@ -189,20 +189,16 @@ export class RaftFleetFunctions {
     const call = resolveCallOptions(options);
     const request = encodeValue(arg);
     if (call.signal?.aborted) throw callError("ABORTED", "not applied", { group });
-    const replica = await this.serving(core, group, call);
-    const end = performance.now() + call.timeout + call.retry * (call.timeout + call.retryInterval);
-    while (call.consistency !== "stale" && !replica.canRead()) {
-      core.checkOpen();
-      if (call.signal?.aborted) throw callError("ABORTED", "not applied", { group });
-      if (performance.now() > end) throw callError("NO_LEADER", "not applied", { group });
-      await pause(LEADER_POLL_MS, call.signal);
+    const { id, module } = this.find(core, group);
+    if (!core.groups.isBound(module) && !core.reads.isElsewhere(id)) {
+      throw callError("MODULE_NOT_BOUND", "not applied", { group });
     }
-    const result = replica.machine.query(request);
+    const result = await core.reads.read(id, request, call, { group });
     if (result instanceof Refusal) throw queryError(result, { group });
     return resultValue(result);
   }
 
-  /** Asks this node's replica of a group, which may be behind. */
+  /** Asks this node's replica of a group, which may be behind, or any other where it has none. */
   async queryNonLeader(group: string, arg: unknown, options?: CallOptions): Promise<unknown> {
     return this.query(group, arg, { ...resolveCallOptions(options), consistency: "stale" });
   }
@@ -210,7 +206,7 @@ export class RaftFleetFunctions {
   /** The name of the node that leads a group, `null` when none is known. @throws `NOT_FOUND` */
   async whereisLeader(group: string): Promise<string | null> {
     const core = this.core();
-    const leader = core.host.replica(this.find(core, group).id)?.leader ?? 0;
+    const leader = await core.reads.leader(this.find(core, group).id, DEFAULT_CALL);
     return leader === 0 ? null : core.nameOf(leader);
   }
 

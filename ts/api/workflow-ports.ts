@@ -1,7 +1,7 @@
 /** What workflows act through on this node: its client, its fleet and its replicas. */
 
+import { type CallSettings, DEFAULT_CALL } from "../client/call.ts";
 import { refusalOf } from "../client/failure.ts";
-import { pause } from "../client/pause.ts";
 import { decodeValue, encodeValue } from "../codec/value.ts";
 import type { DirectoryCommand, DirectoryReply } from "../directory/commands.ts";
 import type { DirectoryState } from "../directory/state.ts";
@@ -19,9 +19,13 @@ import {
   WHOLE_RANGE,
 } from "./keyspaces.ts";
 
-/** How long a read waits for this node to lead the shard, in milliseconds, and how often it looks. */
-const LEADER_WAIT_MS = 5000;
-const LEADER_POLL_MS = 5;
+/** A read waits for the shard's leader for five seconds in all. */
+const SHARD_READ_CALL: CallSettings = {
+  ...DEFAULT_CALL,
+  timeout: 1000,
+  retry: 4,
+  retryInterval: 0,
+};
 
 /** See the head of this file. */
 export class NodePorts implements WorkflowPorts {
@@ -105,21 +109,11 @@ export class NodePorts implements WorkflowPorts {
   }
 
   async shardRead(group: number, read: ShardRead): Promise<ShardReadReply | Refusal> {
-    const end = performance.now() + LEADER_WAIT_MS;
-    for (;;) {
-      const replica = this.core.host.replica(group);
-      if (replica?.canRead()) {
-        const result = replica.machine.query(encodeValue(read));
-        if (result instanceof Refusal) return result;
-        if (result instanceof EncodedResult) return decodeValue(result.bytes) as ShardReadReply;
-        throw new RaftKVError("INTERNAL", "a shard answered a read with a plain value");
-      }
-      this.core.checkOpen();
-      if (performance.now() > end) {
-        throw new RaftKVError("NO_LEADER", "the shard has no leader on this node");
-      }
-      await pause(LEADER_POLL_MS);
-    }
+    const { reads } = this.core;
+    const result = await reads.read(group, encodeValue(read), SHARD_READ_CALL, {});
+    if (result instanceof Refusal) return result;
+    if (result instanceof EncodedResult) return decodeValue(result.bytes) as ShardReadReply;
+    throw new RaftKVError("INTERNAL", "a shard answered a read with a plain value");
   }
 
   async publishRoutes(): Promise<void> {

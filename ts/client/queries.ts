@@ -3,27 +3,32 @@
  *
  * The usual case costs no message and no crossing: the key is in the node's index, its shard still
  * owns it, and the node holds the group's lease, read at this moment. Then everything that was
- * acknowledged before has been executed here. Otherwise the shard is looked for by hash, and the
- * query waits for a leader or for a transfer to end, as its options allow.
+ * acknowledged before has been executed here. Otherwise the shard is looked for by hash, the query
+ * goes to its leader wherever that is, and waits for one or for a transfer to end, as its options
+ * allow.
  */
 import { type Key, keyIdentity, writeKey } from "../codec/key.ts";
-import { copyValue, isPrimitive } from "../codec/value.ts";
+import { copyValue, encodeValue, isPrimitive } from "../codec/value.ts";
 import { Writer } from "../codec/writer.ts";
 import type { RaftKVError } from "../errors.ts";
 import type { Host } from "../host/host.ts";
-import type { Replica } from "../host/replica.ts";
+import { type Replica, resultValue } from "../host/replica.ts";
+import { MOVES_MAX } from "../limits.ts";
 import { Refusal } from "../machine/machine.ts";
 import type { NativeEngine } from "../native/engine.ts";
 import { findEntry, type KeyIndex, type ShardEntry } from "../shard/entry.ts";
 import { ShardMachine } from "../shard/machine.ts";
+import { shardRead } from "../shard/requests.ts";
 import { type CallSettings, type CallTarget, callError, DEFAULT_CALL } from "./call.ts";
-import { queryError } from "./failure.ts";
+import { commandError, queryError } from "./failure.ts";
 import { pause } from "./pause.ts";
+import { isServing } from "./read-calls.ts";
+import { leaderLimit, type Miss, missError, type Reads } from "./reads.ts";
 
 /** How long a query waits before it looks again whether a transfer ended, in milliseconds. */
 const TRANSFER_POLL_MS = 1;
-/** How long a query waits before it looks again whether a leader appeared, in milliseconds. */
-const LEADER_POLL_MS = 10;
+/** How often a query follows its key among the shards of this node before it asks around. */
+const HOPS_MAX = 4;
 
 /** What queries need to know of their keyspace on this node. */
 export interface KeyspaceReplica {
@@ -39,13 +44,15 @@ export interface KeyspaceReplica {
 export class Queries {
   private readonly host: Host;
   private readonly engine: NativeEngine;
+  private readonly reads: Reads;
   private readonly keyspace: KeyspaceReplica;
   private readonly target: CallTarget;
   private readonly writer = new Writer();
 
-  constructor(host: Host, engine: NativeEngine, keyspace: KeyspaceReplica) {
+  constructor(host: Host, engine: NativeEngine, reads: Reads, keyspace: KeyspaceReplica) {
     this.host = host;
     this.engine = engine;
+    this.reads = reads;
     this.keyspace = keyspace;
     this.target = { keyspace: keyspace.name };
   }
@@ -75,7 +82,8 @@ export class Queries {
     return Promise.resolve(result);
   }
 
-  private async find(key: unknown, argument: unknown, call: CallSettings): Promise<unknown> {
+  /** Looks for the key's shard by hash, here first. What is sent is taken before the first wait. */
+  private find(key: unknown, argument: unknown, call: CallSettings): Promise<unknown> {
     const { writer } = this;
     writer.reset();
     writeKey(writer, key);
@@ -83,48 +91,104 @@ export class Queries {
       this.keyspace.number,
       writer.bytes.subarray(0, writer.length),
     );
-    const absence = this.keyspace.absence();
-    if (absence !== undefined) throw absence;
-    if (found === null) throw callError("NO_SUCH_SHARD", "not applied", this.target);
-    const copied = isPrimitive(argument) ? argument : copyValue(argument);
-    const identity = keyIdentity(key as Key);
-    const started = performance.now();
-    const leaderLimit = call.timeout + call.retry * (call.timeout + call.retryInterval);
+    if (found === null) {
+      throw this.keyspace.absence() ?? callError("NO_SUCH_SHARD", "not applied", this.target);
+    }
+    const shard = this.shardHere(found.hash, call);
+    if (shard !== undefined && this.keyspace.absence() === undefined) {
+      const entry = findEntry(this.keyspace.index, keyIdentity(key as Key));
+      if (entry?.shard === shard) return this.answer(entry, argument);
+      if (!isPrimitive(argument)) copyValue(argument);
+      shard.answerMissing();
+      return Promise.resolve(undefined);
+    }
+    const { hash, fingerprint } = found;
+    return this.seek(hash, encodeValue(shardRead.answer(key, hash, fingerprint, argument)), call);
+  }
+
+  /** Sends the query to the shard's leader, and after the key while that moves. */
+  private async seek(hash: number, request: Uint8Array, call: CallSettings): Promise<unknown> {
+    const { reads, target } = this;
+    const until = performance.now() + leaderLimit(call);
     const transferLimit = call.timeout + call.shardLockRetry * call.shardLockRetryInterval;
+    let settings = call;
+    let transferSince: number | undefined;
+    let moved: number | undefined;
+    let moves = 0;
     for (;;) {
-      if (call.signal?.aborted) throw callError("ABORTED", "not applied", this.target);
-      const shard = this.shardOf(found.hash, call);
-      if (shard instanceof ShardMachine) {
-        const entry = findEntry(this.keyspace.index, identity);
-        if (entry?.shard === shard) return this.answer(entry, copied);
-        shard.answerMissing();
-        return undefined;
+      reads.checkOpen();
+      this.checkCallable(hash);
+      const group = moved ?? this.engine.findGroup(this.keyspace.number, hash);
+      moved = undefined;
+      let miss: Miss | "transfer" = "transfer";
+      if (group !== null && reads.isReachable(group)) {
+        const attempt = await reads.attempt(group, request, settings, until, target);
+        if (typeof attempt === "string") {
+          miss = attempt;
+        } else if (!(attempt.result instanceof Refusal)) {
+          return resultValue(attempt.result);
+        } else {
+          moved = this.followed(attempt.result);
+          // A replica that is behind knows an older place than the leader does.
+          settings = { ...call, consistency: "linearizable" };
+          if (moved !== undefined && moves++ < MOVES_MAX) continue;
+        }
+      } else if (call.signal?.aborted) {
+        throw callError("ABORTED", "not applied", target);
       }
-      const waited = performance.now() - started;
-      if (shard === "no leader" && waited > leaderLimit) {
-        throw callError("NO_LEADER", "not applied", this.target);
+      const now = performance.now();
+      if (miss !== "transfer") {
+        transferSince = undefined;
+        if (now >= until) throw missError(miss, target);
+        await reads.wait(group as number, until, call);
+        continue;
       }
-      if (shard === "transfer" && waited > transferLimit) {
-        throw callError("SHARD_TRANSITION_TIMEOUT", "not applied", this.target);
+      moves = 0;
+      transferSince ??= now;
+      if (now - transferSince > transferLimit) {
+        throw callError("SHARD_TRANSITION_TIMEOUT", "not applied", target);
       }
-      await pause(shard === "transfer" ? TRANSFER_POLL_MS : LEADER_POLL_MS, call.signal);
-      const gone = this.keyspace.absence();
-      if (gone !== undefined) throw gone;
+      await pause(TRANSFER_POLL_MS, call.signal);
     }
   }
 
-  /** The shard that owns a hash and may answer here now, or what has to be waited for. */
-  private shardOf(hash: number, call: CallSettings): ShardMachine | "no leader" | "transfer" {
+  /** Where to ask instead; `undefined`: later. @throws what the caller's code failed with */
+  private followed(refusal: Refusal): number | undefined {
+    switch (refusal.code) {
+      case "MOVED":
+        return refusal.group;
+      case "BELOW_RANGE":
+      case "ABOVE_RANGE":
+      case "NOT_YET":
+        return undefined;
+      case "QUERY_FAILED":
+        throw queryError(refusal, this.target);
+      default:
+        throw commandError(refusal, this.target);
+    }
+  }
+
+  /** Code that is not bound here matters only where nobody else can be asked. */
+  private checkCallable(hash: number): void {
+    const absence = this.keyspace.absence();
+    if (absence === undefined) return;
+    const group = this.engine.findGroup(this.keyspace.number, hash);
+    const isElsewhere = group !== null && this.reads.isElsewhere(group);
+    if (absence.code !== "MODULE_NOT_BOUND" || !isElsewhere) throw absence;
+  }
+
+  /** The shard of this node that owns a hash and may answer now. */
+  private shardHere(hash: number, call: CallSettings): ShardMachine | undefined {
     let group = this.engine.findGroup(this.keyspace.number, hash);
-    for (let hops = 0; group !== null && hops < 4; hops++) {
+    for (let hops = 0; group !== null && hops < HOPS_MAX; hops++) {
       const replica: Replica | undefined = this.host.replica(group);
-      if (replica === undefined) return "transfer";
-      const shard = replica.machine;
-      if (!(shard instanceof ShardMachine)) return "transfer";
-      if (call.consistency !== "stale" && !replica.canRead()) return "no leader";
+      const shard = replica?.machine;
+      if (replica === undefined || !(shard instanceof ShardMachine)) return undefined;
+      const isStale = call.consistency === "stale" && isServing(replica);
+      if (!isStale && !replica.canRead()) return undefined;
       if (shard.owns(hash)) return shard;
       group = shard.movedTo(hash);
     }
-    return "transfer";
+    return undefined;
   }
 }
