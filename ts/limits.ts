@@ -118,8 +118,10 @@ export const MEMBERSHIP_INTERVAL_MS = 2_000;
 export const MEMBERSHIP_RETRY_MS_MIN = 50;
 /** Milliseconds before a failed step towards a target is tried again, at most. */
 export const MEMBERSHIP_RETRY_MS_MAX = 2_000;
-/** Entries that the preferred leader may be behind when leadership is handed to it. */
-export const TRANSFER_LAG_MAX = 64;
+/** Milliseconds after which a step towards a target no longer keeps another group waiting. */
+export const MEMBERSHIP_STEP_MS_MAX = 15_000;
+/** Entries that a member may be behind and still count as caught up, as the engine counts. */
+export const MEMBER_LAG_MAX = 64;
 /** Milliseconds that a node is out of reach before the fleet hears of it. */
 export const UNREACHABLE_AFTER_MS = 3_000;
 /** Milliseconds before a command of the watch that failed is sent again. */

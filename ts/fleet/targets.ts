@@ -102,7 +102,10 @@ function nextTarget(state: FleetState, group: FleetGroup): FleetGroup | null {
   if (group.confirmed !== group.version) return null;
   const wanted = wantedTarget(state, group);
   if (wanted.members.length === 0) return null;
-  const voters = nextVoters(state, group.members, wanted.members);
+  const voters = nextVoters(group.members, wanted.members, {
+    reachable: (node) => isReachable(state, node),
+    burden: (node) => burden(state, node),
+  });
   if (voters !== null) return retarget(group, asTarget(group, wanted, voters));
   const learners = nextLearners(state, group, wanted);
   if (learners !== null) return retarget(group, { members: group.members, learners });
@@ -124,15 +127,22 @@ function nextCreator(state: FleetState, group: FleetGroup): FleetGroup | null {
   return retarget(group, { members: [creator, ...rest], learners });
 }
 
+/** What a step between voters goes by. */
+export interface StepFacts {
+  reachable(node: number): boolean;
+  /** Of several members that have to go, the one with the greatest number goes first. */
+  burden(node: number): number;
+}
+
 /** The voters after the next safe step from `members` to `wanted`, `null` when there is none. */
-function nextVoters(
-  state: FleetState,
+export function nextVoters(
   members: readonly number[],
   wanted: readonly number[],
+  { reachable, burden }: StepFacts,
 ): number[] | null {
   const added = wanted.find((node) => !members.includes(node));
   const removed = members.filter((node) => !wanted.includes(node));
-  removed.sort((a, b) => burden(state, b) - burden(state, a));
+  removed.sort((a, b) => burden(b) - burden(a));
   const grown = added === undefined ? [] : [[...members, added]];
   const shrunk = removed.map((gone) => members.filter((node) => node !== gone));
   const swapped = added === undefined ? [] : shrunk.map((left) => [...left, added]);
@@ -144,7 +154,6 @@ function nextVoters(
       : difference < 0
         ? [...grown, ...swapped]
         : [...swapped, ...grown];
-  const reachable = (node: number) => isReachable(state, node);
   return steps.find((after) => isSafeChange(members, after, reachable)) ?? null;
 }
 
