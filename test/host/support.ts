@@ -1,6 +1,8 @@
 /** Hosts with events made by hand: what the engine would give, and what it was given. */
 
+import { type Key, writeKey } from "../../ts/codec/key.ts";
 import { encodeValue } from "../../ts/codec/value.ts";
+import { Writer } from "../../ts/codec/writer.ts";
 import { Host, type HostListener } from "../../ts/host/host.ts";
 import type { Result } from "../../ts/machine/machine.ts";
 import type { NativeEngine } from "../../ts/native/engine.ts";
@@ -10,6 +12,10 @@ export interface SentCommand {
   readonly request: number;
   readonly argument: unknown;
   readonly retry?: boolean;
+  /** Absent for a command to the group as a whole. */
+  readonly key?: Key;
+  readonly hash?: number;
+  readonly fingerprint?: number;
 }
 
 export interface SentBatch {
@@ -42,13 +48,18 @@ export function event(
 
 function record(command: SentCommand, acknowledged: number): Uint8Array {
   const argument = encodeValue(command.argument);
-  const length = (RECORD.headerBytes + argument.length + 3) & ~3;
+  const writer = new Writer();
+  if (command.key !== undefined) writeKey(writer, command.key);
+  const length = (RECORD.headerBytes + writer.length + argument.length + 3) & ~3;
   const bytes = new Uint8Array(length);
   const words = new Uint32Array(bytes.buffer);
   words[RECORD.length] = length;
   words[RECORD.request] = command.request - acknowledged;
-  words[RECORD.key] = command.retry ? FLAG_RETRY : 0;
-  bytes.set(argument, RECORD.headerBytes);
+  words[RECORD.hash] = command.hash ?? 0;
+  words[RECORD.fingerprint] = command.fingerprint ?? 0;
+  words[RECORD.key] = writer.length | (command.retry ? FLAG_RETRY : 0);
+  bytes.set(writer.bytes.subarray(0, writer.length), RECORD.headerBytes);
+  bytes.set(argument, RECORD.headerBytes + writer.length);
   return bytes;
 }
 

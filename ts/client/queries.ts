@@ -15,7 +15,7 @@ import type { Host } from "../host/host.ts";
 import { type Replica, resultValue } from "../host/replica.ts";
 import { MOVES_MAX } from "../limits.ts";
 import { Refusal } from "../machine/machine.ts";
-import type { NativeEngine } from "../native/engine.ts";
+import type { KeyHash, NativeEngine } from "../native/engine.ts";
 import { findEntry, type KeyIndex, type ShardEntry } from "../shard/entry.ts";
 import { ShardMachine } from "../shard/machine.ts";
 import { shardRead } from "../shard/requests.ts";
@@ -23,7 +23,7 @@ import { type CallSettings, type CallTarget, callError, DEFAULT_CALL } from "./c
 import { commandError, queryError } from "./failure.ts";
 import { pause } from "./pause.ts";
 import { isServing } from "./read-calls.ts";
-import { leaderLimit, type Miss, missError, type Reads } from "./reads.ts";
+import { leaderLimit, type Miss, type Reads } from "./reads.ts";
 
 /** How long a query waits before it looks again whether a transfer ended, in milliseconds. */
 const TRANSFER_POLL_MS = 1;
@@ -102,8 +102,7 @@ export class Queries {
       shard.answerMissing();
       return Promise.resolve(undefined);
     }
-    const { hash, fingerprint } = found;
-    return this.seek(hash, encodeValue(shardRead.answer(key, hash, fingerprint, argument)), call);
+    return this.seek(found.hash, requestOf(key, found, argument), call);
   }
 
   /** Sends the query to the shard's leader, and after the key while that moves. */
@@ -139,8 +138,7 @@ export class Queries {
       const now = performance.now();
       if (miss !== "transfer") {
         transferSince = undefined;
-        if (now >= until) throw missError(miss, target);
-        await reads.wait(group as number, until, call);
+        await reads.wait(group as number, until, call, miss, target);
         continue;
       }
       moves = 0;
@@ -190,5 +188,15 @@ export class Queries {
       group = shard.movedTo(hash);
     }
     return undefined;
+  }
+}
+
+function requestOf(key: unknown, { hash, fingerprint }: KeyHash, argument: unknown): Uint8Array {
+  try {
+    return encodeValue(shardRead.answer(key, hash, fingerprint, argument));
+  } catch (error) {
+    // By itself it fails with an error that names the part as the caller knows it.
+    copyValue(argument);
+    throw error;
   }
 }

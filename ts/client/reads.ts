@@ -51,7 +51,7 @@ export function leaderLimit(call: CallSettings): number {
 }
 
 /** The error of a call whose time is over. */
-export function missError(miss: Miss, target: CallTarget): RaftKVError {
+function missError(miss: Miss, target: CallTarget): RaftKVError {
   return callError(miss === "no answer" ? "TIMEOUT" : "NO_LEADER", "not applied", target);
 }
 
@@ -98,9 +98,7 @@ export class Reads {
     for (;;) {
       const attempt = await this.attempt(group, request, call, until, target);
       if (typeof attempt === "object") return attempt.result;
-      if (performance.now() >= until) throw missError(attempt, target);
-      await this.wait(group, until, call);
-      this.context.checkOpen();
+      await this.wait(group, until, call, attempt, target);
     }
   }
 
@@ -129,6 +127,7 @@ export class Reads {
       }
     }
     const kind = isStale ? READ_KIND.stale : READ_KIND.linearizable;
+    if (this.remote >= REMOTE_READS_MAX) throw callError("OVERLOADED", "not applied", target);
     const attempt = await this.elsewhere(group, kind, request, call, until);
     if (signal?.aborted) throw callError("ABORTED", "not applied", target);
     // A replica to which nothing was applied yet is better than no answer.
@@ -151,8 +150,17 @@ export class Reads {
     return 0;
   }
 
-  /** Waits until the group may have another leader, for a short time, or for the signal. */
-  async wait(group: number, until: number, call: CallSettings): Promise<void> {
+  /**
+   * Waits after a miss until the group may have another leader, for a short time, or for the
+   * signal. Throws when there is no time left to ask once more.
+   */
+  async wait(
+    group: number,
+    until: number,
+    call: CallSettings,
+    miss: Miss,
+    target: CallTarget,
+  ): Promise<void> {
     const time = Math.max(1, Math.min(LEADER_POLL_MS, until - performance.now()));
     let stop: () => void = () => undefined;
     const changed = new Promise<void>((resolve) => {
@@ -160,6 +168,10 @@ export class Reads {
     });
     await within(changed, time, call.signal);
     stop();
+    this.context.checkOpen();
+    if (call.signal?.aborted) throw callError("ABORTED", "not applied", target);
+    // An attempt with next to no time would say that a node is silent which had no time to answer.
+    if (until - performance.now() < LEADER_POLL_MS) throw missError(miss, target);
   }
 
   private async isConfirmed(
@@ -182,9 +194,6 @@ export class Reads {
     call: CallSettings,
     until: number,
   ): Promise<Attempt> {
-    if (this.remote >= REMOTE_READS_MAX) {
-      throw callError("OVERLOADED", "not applied", {});
-    }
     const asked = new Set([this.context.node]);
     let miss: Miss = "no leader";
     let hint = this.hintOf(group);
