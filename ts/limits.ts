@@ -124,6 +124,8 @@ export const MEMBERSHIP_STEP_MS_MAX = 15_000;
 export const MEMBER_LAG_MAX = 64;
 /** Milliseconds that a node is out of reach before the fleet hears of it. */
 export const UNREACHABLE_AFTER_MS = 3_000;
+/** Milliseconds that the fleet's leader has missed a node itself before it replaces it, at most. */
+export const PURGE_OBSERVED_MS = 30_000;
 /** Milliseconds before a command of the watch that failed is sent again. */
 export const WATCH_RETRY_MS = 500;
 
