@@ -1,4 +1,4 @@
-// Generated from crates/addon/src (8bc55979f978afdd) by `npm run build`. Private.
+// Generated from crates/addon/src (5004152d40706c68) by `npm run build`. Private.
 
 /**
  * Which binding artifact the generated loader actually loaded: `'native'` for
@@ -92,6 +92,34 @@ export declare class NativeEngine {
   setMembersElsewhere(group: number, members: Array<NativeMember>): Promise<void>
   /** Answers the event "results wanted"; whether somebody still waits. */
   giveResults(ticket: number, results: Uint8Array): boolean
+  /** Listens for other nodes, and resolves to the address at which they reach this one. */
+  listen(options: NativeListenOptions): Promise<string>
+  /** This node belongs to this cluster from now on. */
+  setCluster(cluster: number): Promise<void>
+  /** Where a node is reached. */
+  setNodeAddress(node: number, address: string): void
+  /** Ends the streams to a node that has left. */
+  forgetNode(node: number): void
+  /** Calls a node's host. */
+  callNode(node: number, body: Uint8Array, timeoutMs: number): Promise<Buffer>
+  /** Calls the host of whatever node is at an address. */
+  callAddress(address: string, body: Uint8Array, timeoutMs: number): Promise<NativeAddressAnswer>
+  /** Answers the event "call". */
+  answerCall(ticket: number, body: Uint8Array): void
+}
+
+/** What the node at an address answered, and who it is. */
+export interface NativeAddressAnswer {
+  /** The node. */
+  node: number
+  /** Its incarnation. */
+  incarnation: number
+  /** Its cluster; 0 = none yet. */
+  cluster: number
+  /** Where it says it is reached. */
+  address: string
+  /** What its host answered. */
+  body: Buffer
 }
 
 /** How a group stands, as far as this node knows. */
@@ -122,6 +150,16 @@ export interface NativeIdentity {
   incarnation: number
   /** The name that the cluster was started with. */
   clusterName: string
+}
+
+/** Where to listen for other nodes. */
+export interface NativeListenOptions {
+  /** Host and port of this machine. */
+  listen: string
+  /** Where others reach this node; null: there. */
+  advertise: string | null
+  /** Null: everything is sent openly. */
+  tls: NativeTls | null
 }
 
 /** A node, and where it is reached. */
@@ -200,4 +238,16 @@ export interface NativeStoredGroup {
   group: number
   /** The bytes that the group was created with. */
   descriptor: Buffer
+}
+
+/** Certificates and key, as PEM. */
+export interface NativeTls {
+  /** Who may sign the nodes' certificates. */
+  ca: string
+  /** This node's certificate. */
+  cert: string
+  /** Its key. */
+  key: string
+  /** The name that every node's certificate carries; null: the host that is dialled. */
+  serverName: string | null
 }

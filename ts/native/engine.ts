@@ -147,32 +147,34 @@ class OpenEngine implements NativeEngine {
     return typed(() => this.#native.giveResults(ticket, results));
   }
 
-  listen(_options: ListenOptions): Promise<string> {
-    return Promise.reject(noLinks());
+  listen(options: ListenOptions): Promise<string> {
+    const { listen, advertise = null, tls = null } = options;
+    const files = tls && { ...tls, serverName: tls.serverName ?? null };
+    return typedAsync(() => this.#native.listen({ listen, advertise, tls: files }));
   }
 
-  setCluster(_cluster: number): Promise<void> {
-    return Promise.reject(noLinks());
+  setCluster(cluster: number): Promise<void> {
+    return typedAsync(() => this.#native.setCluster(cluster));
   }
 
-  setNodeAddress(_node: number, _address: string): void {
-    throw noLinks();
+  setNodeAddress(node: number, address: string): void {
+    typed(() => this.#native.setNodeAddress(node, address));
   }
 
-  forgetNode(_node: number): void {
-    throw noLinks();
+  forgetNode(node: number): void {
+    typed(() => this.#native.forgetNode(node));
   }
 
-  callNode(_node: number, _body: Uint8Array, _timeoutMs: number): Promise<Buffer> {
-    return Promise.reject(noLinks());
+  callNode(node: number, body: Uint8Array, timeoutMs: number): Promise<Buffer> {
+    return typedAsync(() => this.#native.callNode(node, body, timeoutMs));
   }
 
-  callAddress(_address: string, _body: Uint8Array, _timeoutMs: number): Promise<AddressAnswer> {
-    return Promise.reject(noLinks());
+  callAddress(address: string, body: Uint8Array, timeoutMs: number): Promise<AddressAnswer> {
+    return typedAsync(() => this.#native.callAddress(address, body, timeoutMs));
   }
 
-  answerCall(_ticket: number, _body: Uint8Array): void {
-    throw noLinks();
+  answerCall(ticket: number, body: Uint8Array): void {
+    typed(() => this.#native.answerCall(ticket, body));
   }
 
   submit(records: Uint8Array, byteLength: number, acknowledged: number): void {
@@ -276,8 +278,4 @@ class OpenEngine implements NativeEngine {
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
-}
-
-function noLinks(): RaftKVError {
-  return new RaftKVError("INTERNAL", "this engine has no way to other nodes yet");
 }

@@ -1,5 +1,5 @@
 //! The class `NativeEngine`: the engine's functions under their own names. Groups are in
-//! `groups.rs`.
+//! `groups.rs`, the way to other nodes is in `links.rs`.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

@@ -15,11 +15,13 @@ mod engine;
 mod errors;
 mod groups;
 mod limits;
+mod links;
 mod members;
 mod options;
 mod promise;
 mod teardown;
 
 pub use engine::NativeEngine;
+pub use links::{NativeAddressAnswer, NativeListenOptions, NativeTls};
 pub use members::{NativeGroupStatus, NativeMember, NativeMemberStatus};
 pub use options::{NativeIdentity, NativeOptions, NativeStatistics, NativeStoredGroup};

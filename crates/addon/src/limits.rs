@@ -16,3 +16,5 @@ pub const HASH_MAX: u64 = (1 << 27) - 1;
 pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 /// Highest node id and cluster id: 52 bits.
 pub const NODE_MAX: u64 = (1 << 52) - 1;
+/// Longest time in milliseconds that a call to another node's host may wait.
+pub const CALL_WAIT_MS_MAX: u64 = 300_000;

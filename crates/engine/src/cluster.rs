@@ -12,8 +12,9 @@ use crate::forwarding;
 use crate::lifecycle::{self, Opening};
 use crate::links::{get_head, method};
 use crate::membership::{self, GroupStatus};
-use crate::network::{Member, Peers, Request, Response, SnapshotAnswer, SnapshotStep};
+use crate::network::{IncomingPieces, Member, Peers, Request, Response};
 use crate::receiving;
+use crate::snapshot_receiving;
 
 impl Engine {
     /// Sets the way to other nodes, once; until then all of them are unreachable.
@@ -35,22 +36,16 @@ impl Engine {
         receiving::answer(self.0.clone(), from, group, request)
     }
 
-    /// Answers a step of a snapshot that node `from` sends.
-    pub fn deliver_snapshot(
+    /// Takes a snapshot that node `from` sends, and returns the answer, or why it was not taken.
+    /// What came before the future is dropped is not asked for again.
+    pub async fn deliver_snapshot(
         &self,
         from: u64,
-        group: u32,
-        step: SnapshotStep,
-    ) -> impl Future<Output = SnapshotAnswer> + Send + 'static {
-        // On a task of its own: a step ends also when the connection does, so that the snapshot can
-        // be continued from there.
-        let step = receiving::snapshot(self.0.clone(), from, group, step);
-        let taken = self.0.runtime.spawn(step);
-        async move {
-            taken
-                .await
-                .unwrap_or_else(|error| SnapshotAnswer::Failed(error.to_string()))
-        }
+        header: Bytes,
+        pieces: impl IncomingPieces,
+    ) -> Result<Bytes, String> {
+        let taken = snapshot_receiving::take(self.0.clone(), from, header, pieces).await;
+        taken.map_err(|error| error.to_string())
     }
 
     /// Answers a call of another node's engine.

@@ -1,8 +1,8 @@
 //! The engine as its host sees it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,11 +20,13 @@ use crate::events::{Event, EventQueue, FailureKind, Reason, StateMachineHost};
 use crate::forwarding::ResultsDesk;
 use crate::group::Group;
 use crate::group_locks::GroupLocks;
+use crate::host_calls::CallDesk;
 use crate::identity::NodeIdentity;
 use crate::leases::{self, LeaseClock};
 use crate::lifecycle::{self, Opening, Tombs};
 use crate::limits::LEASE_MARGIN_DIVISOR;
 use crate::links::Links;
+use crate::network::{AddressBook, Nodes};
 use crate::options::EngineOptions;
 use crate::proposer::Proposer;
 use crate::routes::Routes;
@@ -62,6 +64,12 @@ pub(crate) struct Shared {
     pub(crate) clock: LeaseClock,
     pub(crate) tombs: Mutex<Tombs>,
     pub(crate) results: ResultsDesk,
+    pub(crate) calls: Arc<CallDesk>,
+    pub(crate) cluster: AtomicU64,
+    pub(crate) addresses: Arc<AddressBook>,
+    pub(crate) nodes: OnceLock<Arc<Nodes>>,
+    /// Listening and belonging to a cluster, one at a time.
+    pub(crate) settling: tokio::sync::Mutex<()>,
     groups: RwLock<Groups>,
     routes: Routes,
     submission: Submission,
@@ -188,6 +196,7 @@ impl Engine {
             options,
             config,
             journal,
+            cluster: AtomicU64::new(identity.cluster),
             identity,
             events,
             counters,
@@ -196,6 +205,10 @@ impl Engine {
             running: Mutex::default(),
             links,
             results: ResultsDesk::default(),
+            calls: Arc::default(),
+            addresses: Arc::default(),
+            nodes: OnceLock::new(),
+            settling: tokio::sync::Mutex::default(),
             timer,
             clock,
             tombs: Mutex::default(),
@@ -220,7 +233,10 @@ impl Engine {
     /// Who this node is.
     #[must_use]
     pub fn identity(&self) -> NodeIdentity {
-        self.0.identity.clone()
+        NodeIdentity {
+            cluster: self.0.cluster(),
+            ..self.0.identity.clone()
+        }
     }
 
     /// The groups that were created here and not removed, open or not.
@@ -419,6 +435,9 @@ async fn close(shared: Arc<Shared>) -> Result<(), EngineError> {
             .map(|group| lifecycle::close(shared.clone(), group.id)),
     )
     .await;
+    if let Some(nodes) = shared.nodes.get() {
+        nodes.transport().close().await;
+    }
     shared.proposer.stop();
     shared.timer.stop();
     let journal = shared.journal.clone();

@@ -27,8 +27,20 @@ pub enum EngineError {
         /// The name that was asked for.
         given: String,
     },
-    /// Too much is under way; the frame was not taken.
-    #[error("too many commands are under way: {0}")]
+    /// A node belongs, or this one does, to another cluster.
+    #[error("{0}")]
+    OtherCluster(String),
+    /// Another program listens there.
+    #[error("{0}")]
+    AddressInUse(String),
+    /// An option of listening may not be.
+    #[error("{0}")]
+    InvalidOption(String),
+    /// Another node was not reached: it got nothing.
+    #[error("not sent: {0}")]
+    NotSent(String),
+    /// Too much is under way; nothing was taken.
+    #[error("too much is under way: {0}")]
     Overloaded(String),
     /// The engine, or the group, is closed.
     #[error("closed")]
@@ -78,7 +90,12 @@ impl EngineError {
             EngineError::DataCorrupted(_) => "DATA_CORRUPTED",
             EngineError::StorageFull(_) => "STORAGE_FULL",
             EngineError::StorageFailed(_) => "STORAGE_FAILED",
-            EngineError::ClusterMismatch { .. } => "CLUSTER_MISMATCH",
+            EngineError::ClusterMismatch { .. } | EngineError::OtherCluster(_) => {
+                "CLUSTER_MISMATCH"
+            }
+            EngineError::AddressInUse(_) => "ADDRESS_IN_USE",
+            EngineError::InvalidOption(_) => "INVALID_OPTION",
+            EngineError::NotSent(_) => "NOT_SENT",
             EngineError::Overloaded(_) => "OVERLOADED",
             EngineError::Closed => "CLOSED",
             EngineError::NoSuchGroup(_) => "NO_SUCH_GROUP",

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::frames::{EventWriter, event_type};
+use crate::host_calls::Caller;
 
 /// Where the engine's events go.
 pub trait StateMachineHost: Send + Sync + 'static {
@@ -43,6 +44,26 @@ pub(crate) enum FailureKind {
     Failed = 2,
     /// Damaged data.
     Corrupted = 3,
+}
+
+/// What became of another node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PeerChange {
+    Up = 1,
+    Down = 2,
+    /// It was started anew.
+    Restarted = 3,
+}
+
+/// Why two nodes do not talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamRefusal {
+    OtherName = 1,
+    OtherCluster = 2,
+    /// An older process of a node, or a copy of one.
+    OtherProcess = 3,
+    Protocol = 4,
+    Other = 6,
 }
 
 /// One event; `group` is 0 where it belongs to none.
@@ -117,6 +138,24 @@ pub(crate) enum Event {
     MemberRemoved {
         group: u32,
     },
+    /// Another node's host asks this one's.
+    Call {
+        ticket: u64,
+        caller: Caller,
+        body: Bytes,
+    },
+    /// Another node can be called now, or cannot, or is another process.
+    PeerChanged {
+        node: u64,
+        state: PeerChange,
+        incarnation: u32,
+    },
+    /// This node and another do not talk.
+    StreamRefused {
+        node: u64,
+        reason: StreamRefusal,
+        text: String,
+    },
 }
 
 impl Event {
@@ -130,6 +169,8 @@ impl Event {
             Event::MemberWanted { descriptor, .. } => 16 + descriptor.len(),
             Event::ResultsWanted { entry, .. } => 28 + entry.len(),
             Event::Results { results, .. } => 16 + results.len(),
+            Event::Call { body, .. } => 44 + body.len(),
+            Event::StreamRefused { text, .. } => 32 + text.len(),
             _ => 28,
         }
     }
@@ -151,6 +192,9 @@ impl Event {
             | Event::StorageFailed { .. }
             | Event::MemberWanted { .. }
             | Event::Results { .. }
+            | Event::Call { .. }
+            | Event::PeerChanged { .. }
+            | Event::StreamRefused { .. }
             | Event::MemberRemoved { .. } => None,
         }
     }
@@ -172,6 +216,9 @@ impl Event {
             Event::ResultsWanted { .. } => event_type::RESULTS_WANTED,
             Event::Results { .. } => event_type::RESULTS,
             Event::MemberRemoved { .. } => event_type::MEMBER_REMOVED,
+            Event::Call { .. } => event_type::CALL,
+            Event::PeerChanged { .. } => event_type::PEER_CHANGED,
+            Event::StreamRefused { .. } => event_type::STREAM_REFUSED,
         }
     }
 
@@ -238,6 +285,9 @@ impl Event {
                     .iter()
                     .for_each(|_| writer.word(u32::from(*unknown)));
             }
+            Event::Call { .. } | Event::PeerChanged { .. } | Event::StreamRefused { .. } => {
+                write_of_nodes(self, &mut writer);
+            }
             Event::StorageFailed { kind, text } => {
                 writer.word(*kind as u32);
                 writer.word(text.len() as u32);
@@ -245,6 +295,39 @@ impl Event {
             }
         }
         writer.end();
+    }
+}
+
+fn write_of_nodes(event: &Event, writer: &mut EventWriter<'_>) {
+    match event {
+        Event::Call {
+            ticket,
+            caller,
+            body,
+        } => {
+            writer.number(*ticket);
+            writer.number(caller.node);
+            writer.word(caller.incarnation as u32);
+            writer.word(u32::from(caller.member));
+            writer.word(body.len() as u32);
+            writer.bytes(body);
+        }
+        Event::PeerChanged {
+            node,
+            state,
+            incarnation,
+        } => {
+            writer.number(*node);
+            writer.word(*state as u32);
+            writer.word(*incarnation);
+        }
+        Event::StreamRefused { node, reason, text } => {
+            writer.number(*node);
+            writer.word(*reason as u32);
+            writer.word(text.len() as u32);
+            writer.bytes(text.as_bytes());
+        }
+        _ => {}
     }
 }
 

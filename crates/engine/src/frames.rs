@@ -36,6 +36,9 @@ pub(crate) mod event_type {
     pub(crate) const MEMBER_REMOVED: u32 = 14;
     pub(crate) const RESULTS_WANTED: u32 = 15;
     pub(crate) const RESULTS: u32 = 16;
+    pub(crate) const CALL: u32 = 17;
+    pub(crate) const PEER_CHANGED: u32 = 18;
+    pub(crate) const STREAM_REFUSED: u32 = 19;
 }
 
 /// Where a command is to go.

@@ -16,7 +16,7 @@ use crate::members::MemberLog;
 use crate::network::{self, Member};
 use crate::raft::snapshot::SnapshotDesk;
 use crate::raft::types::{LogId, Membership, Raft, StoredMembership, Vote};
-use crate::receiving::Receiving;
+use crate::snapshot_receiving::Receiving;
 use crate::statistics::Counters;
 use crate::timer::Timer;
 

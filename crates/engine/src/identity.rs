@@ -14,7 +14,7 @@ const FORMAT_VERSION: u32 = 1;
 /// Who this node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeIdentity {
-    /// The cluster: random, minted with the first node's directory.
+    /// The cluster; 0 until the node belongs to one.
     pub cluster: u64,
     /// The node: random, minted with its directory.
     pub node: u64,
@@ -41,11 +41,9 @@ impl NodeIdentity {
     }
 
     fn mint(cluster_name: &str) -> Self {
-        let mut random = rand::rng();
-        let ids = 1..1_u64 << IDENTITY_BITS;
         Self {
-            cluster: random.random_range(ids.clone()),
-            node: random.random_range(ids),
+            cluster: 0,
+            node: rand::rng().random_range(1..1_u64 << IDENTITY_BITS),
             incarnation: 1,
             cluster_name: cluster_name.into(),
         }
@@ -64,7 +62,8 @@ impl NodeIdentity {
         Ok(self)
     }
 
-    fn encode(&self) -> Bytes {
+    /// As it is stored.
+    pub(crate) fn encode(&self) -> Bytes {
         let mut bytes = BytesMut::new();
         bytes.put_u32_le(FORMAT_VERSION);
         bytes.put_u64_le(self.cluster);
@@ -95,7 +94,7 @@ mod tests {
     #[test]
     fn is_read_back_and_counts_openings() {
         let first = NodeIdentity::mint("orders");
-        assert!(first.node < 1 << 52 && first.cluster < 1 << 52);
+        assert!(first.node < 1 << 52 && first.cluster == 0);
         let second = NodeIdentity::decode(first.encode())
             .unwrap()
             .next("orders")

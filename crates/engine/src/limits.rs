@@ -88,9 +88,6 @@ pub const ELECTION_SPREAD_DIVISOR: u32 = 3;
 /// Appends of one group to one member that wait for their answers.
 pub const APPENDS_IN_FLIGHT_MAX: usize = 64;
 
-/// How long one step of sending a snapshot may take.
-pub const SNAPSHOT_STEP_WAIT: Duration = Duration::from_secs(10);
-
 /// How long openraft lets a whole snapshot take.
 pub const SNAPSHOT_SEND_WAIT: Duration = Duration::from_secs(3600);
 
@@ -114,3 +111,24 @@ pub const FORWARD_ATTEMPTS_MAX: usize = 4;
 
 /// How long a host may take to give the results of commands of a node without a replica.
 pub const RESULTS_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a request to another node's member may stay unanswered.
+pub const REQUEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a call of another node's engine may stay unanswered: it may wait for its host.
+pub const CALL_WAIT: Duration = Duration::from_secs(15);
+
+/// Calls of other nodes' hosts that wait for this node's host.
+pub const HOST_CALLS_MAX: usize = 4 * 1024;
+
+/// Bytes of such calls; one of any length may wait alone.
+pub const HOST_CALL_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Longest time that a call waits for this node's host, whatever its caller says.
+pub const HOST_CALL_WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// Nodes whose addresses are noted.
+pub const ADDRESSES_MAX: usize = 16 * 1024;
+
+/// Received entries up to this length are copied, so that they do not keep whole frames in memory.
+pub const ENTRY_COPIED_BYTES_MAX: usize = 32 * 1024;

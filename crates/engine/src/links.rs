@@ -12,9 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::group::Group;
 use crate::limits::CREATE_MEMBER_INTERVAL;
-use crate::network::{
-    Answer, LogId, Member, PeerError, Peers, Request, Response, SnapshotAnswer, SnapshotStep,
-};
+use crate::network::{Answer, LogId, Member, PeerError, Peers, Pieces, Request, Response};
 use crate::raft::wire::log_id_out;
 
 /// Methods of calls between engines.
@@ -25,6 +23,8 @@ pub(crate) mod method {
     pub(crate) const REMOVED: u32 = 2;
     /// Commands for a group that the receiving node leads: an entry, with its group before it.
     pub(crate) const COMMANDS: u32 = 3;
+    /// Something that hosts say to each other.
+    pub(crate) const HOST: u32 = 4;
 }
 
 /// Something that a message said and that the engine has to see to.
@@ -72,15 +72,12 @@ impl Links {
         peers.map_or_else(alone, |peers| peers.request(to, group, request))
     }
 
-    /// Sends a step of a snapshot.
-    pub(crate) fn snapshot(
-        &self,
-        to: &Member,
-        group: u32,
-        step: SnapshotStep,
-    ) -> Answer<SnapshotAnswer> {
-        let peers = self.peers.get();
-        peers.map_or_else(alone, |peers| peers.snapshot(to, group, step))
+    /// Sends a snapshot.
+    pub(crate) fn snapshot(&self, to: &Member, header: Bytes, pieces: Pieces) -> Answer<Bytes> {
+        match self.peers.get() {
+            Some(peers) => peers.snapshot(to, header, pieces),
+            None => alone(),
+        }
     }
 
     /// Asks a node's engine something.

@@ -8,30 +8,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use openraft::Snapshot;
-use raft_kv_journal::SnapshotFileWriter;
-
 use crate::engine::Shared;
 use crate::group::Group;
-use crate::network::{
-    AppendRequest, Request, Response, SnapshotAnswer, SnapshotStep, TransferRequest, Vote,
-    VoteRequest,
-};
-use crate::raft::codec::decode_snapshot_meta;
-use crate::raft::snapshot::{StoredSnapshot, blocking, finish, stored_meta};
+use crate::network::{AppendRequest, Request, Response, TransferRequest, VoteRequest};
 use crate::raft::types::Raft;
 use crate::raft::wire::{
-    append_in, appended_out, candidate_in, log_id_out, transfer_in, vote_in, vote_out, voted_out,
+    append_in, appended_out, candidate_in, log_id_out, transfer_in, voted_out,
 };
-
-/// A snapshot that is being received.
-pub(crate) struct Receiving {
-    from: u64,
-    number: u64,
-    meta: bytes::Bytes,
-    pieces: u64,
-    writer: SnapshotFileWriter,
-}
 
 fn failed(what: impl ToString) -> Response {
     Response::Failed(what.to_string())
@@ -111,124 +94,4 @@ async fn transfer(group: &Arc<Group>, raft: &Raft, request: &TransferRequest) ->
         Ok(Err(error)) => failed(error),
         Err(error) => failed(error),
     }
-}
-
-/// Takes a step of a snapshot that node `from` sends.
-pub(crate) async fn snapshot(
-    shared: Arc<Shared>,
-    from: u64,
-    id: u32,
-    step: SnapshotStep,
-) -> SnapshotAnswer {
-    let Some(group) = shared.find(id) else {
-        return SnapshotAnswer::UnknownGroup;
-    };
-    let Some(raft) = group.raft().cloned() else {
-        return SnapshotAnswer::Failed("the group is being opened".into());
-    };
-    if !group.bound {
-        return SnapshotAnswer::Failed("the group's code is not bound here".into());
-    }
-    let mut receiving = group.receiving.lock().await;
-    let taken = match step {
-        SnapshotStep::Begin { vote, number, meta } => {
-            begin(&group, &mut receiving, from, vote, number, meta).await
-        }
-        SnapshotStep::Piece {
-            number,
-            piece,
-            bytes,
-        } => take(&mut receiving, from, number, piece, bytes).await,
-        SnapshotStep::End {
-            vote,
-            number,
-            pieces,
-        } => end(&group, &raft, &mut receiving, from, vote, number, pieces).await,
-    };
-    taken.unwrap_or_else(|error| SnapshotAnswer::Failed(error.to_string()))
-}
-
-async fn begin(
-    group: &Arc<Group>,
-    receiving: &mut Option<Receiving>,
-    from: u64,
-    vote: Vote,
-    number: u64,
-    meta: bytes::Bytes,
-) -> std::io::Result<SnapshotAnswer> {
-    group.heard_from(vote);
-    let same =
-        |known: &&mut Receiving| known.from == from && known.number == number && known.meta == meta;
-    if let Some(known) = receiving.as_mut().filter(same) {
-        return Ok(SnapshotAnswer::Next(known.pieces));
-    }
-    decode_snapshot_meta(meta.clone())?;
-    *receiving = None;
-    let log = group.log.clone();
-    let writer = blocking(move || log.begin_snapshot()).await?;
-    *receiving = Some(Receiving {
-        from,
-        number,
-        meta,
-        pieces: 0,
-        writer,
-    });
-    Ok(SnapshotAnswer::Next(0))
-}
-
-fn gone() -> std::io::Error {
-    std::io::Error::other("no such snapshot is being received")
-}
-
-async fn take(
-    receiving: &mut Option<Receiving>,
-    from: u64,
-    number: u64,
-    piece: u64,
-    bytes: bytes::Bytes,
-) -> std::io::Result<SnapshotAnswer> {
-    let mut known = receiving
-        .take_if(|known| known.from == from && known.number == number)
-        .ok_or_else(gone)?;
-    if piece == known.pieces {
-        let mut writer = known.writer;
-        known.writer = blocking(move || writer.write(&bytes).map(|()| writer)).await?;
-        known.pieces += 1;
-    }
-    let next = known.pieces;
-    *receiving = Some(known);
-    Ok(SnapshotAnswer::Next(next))
-}
-
-async fn end(
-    group: &Arc<Group>,
-    raft: &Raft,
-    receiving: &mut Option<Receiving>,
-    from: u64,
-    vote: Vote,
-    number: u64,
-    pieces: u64,
-) -> std::io::Result<SnapshotAnswer> {
-    group.heard_from(vote);
-    let whole = |known: &mut Receiving| {
-        known.from == from && known.number == number && known.pieces == pieces
-    };
-    let known = receiving.take_if(whole).ok_or_else(gone)?;
-    let meta = decode_snapshot_meta(known.meta)?;
-    // A snapshot of this node's own making may be newer by now; it stays.
-    let newest = stored_meta(&group.log)?.and_then(|meta| meta.last_log_id);
-    let applied = raft.with_raft_state(|state| state.local_committed().copied());
-    let applied = applied.await.map_err(std::io::Error::other)?;
-    if meta.last_log_id <= newest || meta.last_log_id <= applied {
-        return Ok(SnapshotAnswer::Installed(vote));
-    }
-    finish(known.writer, &meta).await?;
-    let snapshot = Snapshot {
-        meta,
-        snapshot: StoredSnapshot(group.log.clone()),
-    };
-    let installed = raft.install_full_snapshot(vote_in(vote), snapshot).await;
-    let response = installed.map_err(std::io::Error::other)?;
-    group.heard_from(vote);
-    Ok(SnapshotAnswer::Installed(vote_out(&response.vote)))
 }

@@ -22,7 +22,7 @@ pub(crate) fn runtime() -> Result<Handle, EngineError> {
         .worker_threads(1)
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .thread_name("raft-kv-engine")
-        .enable_time()
+        .enable_all()
         .build()
         .map_err(|error| EngineError::StorageFailed(format!("no thread to run on: {error}")))?;
     if let Err(spare) = RUNTIME.set(runtime) {

@@ -157,6 +157,7 @@ async fn a_node_without_a_member_sends_commands_on_and_gets_their_results() {
     caller.submit(&frame(GROUP, 0, 20, 50), 0).unwrap();
     settled(&cluster, 2).await;
     let host = cluster.node(2).host.clone();
+    until("results", || async { !host.view().results.is_empty() }).await;
     assert!(host.view().refusals.is_empty());
     let results: Vec<u8> = host.view().results.concat();
     let expected: Vec<u8> = (0..20_u64).flat_map(u64::to_le_bytes).collect();
@@ -206,6 +207,7 @@ async fn a_dead_leader_is_no_reason_to_refuse_when_another_is_found() {
     caller.submit(&frame(GROUP, 0, 3, 50), 0).unwrap();
     settled(&cluster, 2).await;
     let host = cluster.node(2).host.clone();
+    until("results", || async { !host.view().results.is_empty() }).await;
     assert!(host.view().refusals.is_empty());
     assert_eq!(host.view().results.concat().len(), 24);
     cluster.stop_node(2).await;

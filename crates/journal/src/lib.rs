@@ -40,6 +40,7 @@ pub use error::{Completion, JournalError};
 pub use group::{GroupState, SnapshotInfo};
 pub use group_log::GroupLog;
 pub use journal::Journal;
+pub use limits::SNAPSHOT_PIECE_BYTES_MAX;
 pub use options::{Durability, JournalOptions, Location};
 pub use snapshot::{SnapshotFileReader, SnapshotFileWriter};
 pub use statistics::JournalStatistics;

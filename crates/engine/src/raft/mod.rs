@@ -5,6 +5,7 @@ pub(crate) mod log_store;
 pub(crate) mod network;
 pub(crate) mod sending;
 pub(crate) mod snapshot;
+pub(crate) mod snapshot_wire;
 pub(crate) mod state_machine;
 pub(crate) mod types;
 pub(crate) mod wire;

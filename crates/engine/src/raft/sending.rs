@@ -1,15 +1,17 @@
-//! Sending a snapshot to a member: piece by piece as the journal keeps it, each after the answer to
-//! the one before, continued where an earlier attempt ended.
+//! Sending a snapshot to a member: piece by piece as the journal keeps it, from where an earlier
+//! attempt ended.
 
 use std::io;
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use raft_kv_journal::SnapshotFileReader;
 
-use crate::limits::SNAPSHOT_STEP_WAIT;
 use crate::links::Links;
-use crate::network::{self, Member, SnapshotAnswer, SnapshotStep};
+use crate::network::{self, Member};
 use crate::raft::snapshot::{StoredSnapshot, blocking, open};
+use crate::raft::snapshot_wire::{Header, Outcome, PIECE_HEADER_BYTES, frame};
 use crate::raft::types::{TypeConfig, Vote};
 use crate::raft::wire::vote_out;
 
@@ -23,55 +25,38 @@ pub(crate) async fn send(
     vote: &Vote,
     snapshot: Snapshot,
 ) -> io::Result<network::Vote> {
-    let vote = vote_out(vote);
     let log = snapshot.snapshot.0;
-    let mut reader = blocking(move || open(&log)).await?;
+    let reader = blocking(move || open(&log)).await?;
     // A newer one may count since openraft looked: what is sent says itself what it is.
-    let number = reader.info().number;
-    let meta = reader.info().meta.clone();
-    let step = |step: SnapshotStep| async {
-        let answer = timeout(SNAPSHOT_STEP_WAIT, links.snapshot(to, group, step)).await;
-        answer
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
-            .map_err(io::Error::other)
+    let header = Header {
+        group,
+        vote: vote_out(vote),
+        number: reader.info().number,
+        meta: reader.info().meta.clone(),
     };
-    let mut wanted = match step(SnapshotStep::Begin { vote, number, meta }).await? {
-        SnapshotAnswer::Next(piece) => piece,
-        SnapshotAnswer::Installed(vote) => return Ok(vote),
-        other => return Err(refused(&other)),
-    };
-    let mut piece: u64 = 0;
-    loop {
-        let (bytes, back): (Option<Bytes>, _) =
-            blocking(move || Ok((reader.next()?, reader))).await?;
-        reader = back;
-        let Some(bytes) = bytes else { break };
-        if piece >= wanted {
-            let sent = SnapshotStep::Piece {
-                number,
-                piece,
-                bytes,
-            };
-            wanted = match step(sent).await? {
-                SnapshotAnswer::Next(next) if next == piece + 1 => next,
-                other => return Err(refused(&other)),
-            };
-        }
-        piece += 1;
-    }
-    let pieces = piece;
-    match step(SnapshotStep::End {
-        vote,
-        number,
-        pieces,
-    })
-    .await?
-    {
-        SnapshotAnswer::Installed(vote) => Ok(vote),
-        other => Err(refused(&other)),
+    let from = Box::new(move |offset| pieces(reader, offset));
+    let answer = links.snapshot(to, header.encode(), from).await;
+    match Outcome::decode(answer.map_err(io::Error::other)?)? {
+        Outcome::Installed(vote) => Ok(vote),
+        Outcome::UnknownGroup => Err(io::Error::other("the node does not know the group yet")),
     }
 }
 
-fn refused(answer: &SnapshotAnswer) -> io::Error {
-    io::Error::other(format!("the snapshot was not taken: {answer:?}"))
+/// The pieces from an offset on, at which one begins.
+fn pieces(reader: SnapshotFileReader, offset: u64) -> BoxStream<'static, io::Result<Bytes>> {
+    stream::try_unfold((reader, offset), |(mut reader, mut before)| async move {
+        loop {
+            let (piece, back) = blocking(move || Ok((reader.next()?, reader))).await?;
+            reader = back;
+            let Some(piece) = piece else { return Ok(None) };
+            if before == 0 {
+                return Ok(Some((frame(&piece), (reader, 0))));
+            }
+            let length = (PIECE_HEADER_BYTES + piece.len()) as u64;
+            before = before.checked_sub(length).ok_or_else(|| {
+                io::Error::other("the receiver wants a snapshot from within a piece")
+            })?;
+        }
+    })
+    .boxed()
 }

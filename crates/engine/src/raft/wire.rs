@@ -2,12 +2,14 @@
 
 use std::io;
 
+use bytes::Bytes;
 use openraft::impls::leader_id_adv::LeaderId;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest, VoteResponse,
 };
 use openraft::vote::RaftVote;
 
+use crate::limits::ENTRY_COPIED_BYTES_MAX;
 use crate::network;
 use crate::raft::codec::{decode_entry, encode_entry};
 use crate::raft::types::{LogId, TypeConfig, Vote};
@@ -60,11 +62,21 @@ pub(crate) fn append_out(request: AppendEntriesRequest<TypeConfig>) -> network::
     }
 }
 
+/// The entry without the frame that it came in, unless it makes up much of it.
+fn apart(stored: Bytes) -> Bytes {
+    if stored.len() <= ENTRY_COPIED_BYTES_MAX {
+        Bytes::copy_from_slice(&stored)
+    } else {
+        stored
+    }
+}
+
 /// A received append.
 pub(crate) fn append_in(
     request: network::AppendRequest,
 ) -> io::Result<AppendEntriesRequest<TypeConfig>> {
-    let entries: io::Result<Vec<_>> = request.entries.into_iter().map(decode_entry).collect();
+    let entries = request.entries.into_iter();
+    let entries: io::Result<Vec<_>> = entries.map(|stored| decode_entry(apart(stored))).collect();
     Ok(AppendEntriesRequest {
         vote: vote_in(request.vote),
         prev_log_id: request.previous.map(log_id_in),

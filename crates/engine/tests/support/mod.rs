@@ -71,6 +71,12 @@ pub struct View {
     pub wanted: Vec<u32>,
     pub removed: Vec<u32>,
     pub results: Vec<Vec<u8>>,
+    /// Who called, and whether it belongs to the cluster.
+    pub calls: Vec<(u64, bool)>,
+    /// Nodes and what became of them.
+    pub peers: Vec<(u64, u32)>,
+    /// Nodes and why they were refused.
+    pub streams_refused: Vec<(u64, u32)>,
     woken: bool,
     stopped: bool,
 }
@@ -98,6 +104,7 @@ pub struct Host {
     engine: OnceLock<Engine>,
     paused: AtomicBool,
     pub answer_ready: AtomicBool,
+    pub answer_calls: AtomicBool,
     snapshots: Mutex<SnapshotMode>,
 }
 
@@ -124,6 +131,7 @@ impl Node {
             engine: OnceLock::new(),
             paused: AtomicBool::new(false),
             answer_ready: AtomicBool::new(true),
+            answer_calls: AtomicBool::new(true),
             snapshots: Mutex::new(SnapshotMode::Give),
         });
         let engine = Engine::open(options, host.clone()).unwrap();
@@ -222,7 +230,10 @@ impl Host {
                 Some(Answer::Results(ticket, results)) => {
                     engine.give_results(ticket, results.into());
                 }
-                Some(Answer::Ready(..)) | None => {}
+                Some(Answer::Call(ticket, body)) if self.answer_calls.load(Ordering::SeqCst) => {
+                    engine.answer_host_call(ticket, body.into());
+                }
+                Some(Answer::Ready(..) | Answer::Call(..)) | None => {}
             }
         }
     }
@@ -247,6 +258,15 @@ enum Answer {
     Ready(u32, u64),
     Snapshot(u32, u64),
     Results(u64, Vec<u8>),
+    Call(u64, Vec<u8>),
+}
+
+/// This host answers calls with their bytes backwards.
+fn take_call(view: &mut View, event: &[u8]) -> Option<Answer> {
+    view.calls.push((number(event, 20), word(event, 32) == 1));
+    let body = &event[40..40 + word(event, 36) as usize];
+    let answer = body.iter().rev().copied().collect();
+    Some(Answer::Call(number(event, 12), answer))
 }
 
 /// What this host calls the results of an entry: the request numbers of its commands.
@@ -286,6 +306,16 @@ fn handle(view: &mut View, event: &[u8]) -> Option<Answer> {
                 number(event, 12),
                 requests_of(&event[28..]),
             ));
+        }
+        17 => return take_call(view, event),
+        18 => {
+            view.peers.push((number(event, 12), word(event, 20)));
+            return None;
+        }
+        19 => {
+            view.streams_refused
+                .push((number(event, 12), word(event, 20)));
+            return None;
         }
         16 => {
             let results = event[16..16 + word(event, 12) as usize].to_vec();

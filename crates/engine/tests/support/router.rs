@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures::FutureExt;
+use futures::future::{BoxFuture, Either, select};
+use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use raft_kv_engine::network::{
-    Answer, Member, PeerError, Peers, Request, Response, SnapshotAnswer, SnapshotStep,
+    Answer, IncomingPieces, Member, PeerError, Peers, Pieces, Request, Response,
 };
 use raft_kv_engine::{Engine, EngineOptions, Location};
 use rand::rngs::StdRng;
@@ -24,7 +25,6 @@ use super::Node;
 
 enum Work {
     Request(u32, Request, oneshot::Sender<Response>),
-    Snapshot(u32, SnapshotStep, oneshot::Sender<SnapshotAnswer>),
     Call(u32, Bytes, oneshot::Sender<Result<Bytes, PeerError>>),
 }
 
@@ -182,15 +182,6 @@ async fn carry(router: Arc<Router>, to: u64, mut taken: mpsc::UnboundedReceiver<
                     back().then(|| answer.send(response).is_ok());
                 });
             }
-            Work::Snapshot(group, step, answer) => {
-                if matches!(step, SnapshotStep::Piece { .. }) {
-                    router.pieces.fetch_add(1, Ordering::SeqCst);
-                }
-                let delivered = engine.deliver_snapshot(from, group, step);
-                take(delivered, move |response| {
-                    back().then(|| answer.send(response).is_ok());
-                });
-            }
             Work::Call(method, body, answer) => {
                 let delivered = async move {
                     let answered = engine.answer_call(from, method, body).await;
@@ -230,6 +221,53 @@ fn take<T: Send + 'static>(
     }
 }
 
+/// A snapshot on its way.
+struct Incoming {
+    start: Option<oneshot::Sender<u64>>,
+    received: mpsc::Receiver<std::io::Result<Bytes>>,
+}
+
+impl IncomingPieces for Incoming {
+    fn start_at(&mut self, offset: u64) {
+        self.start.take().unwrap().send(offset).unwrap();
+    }
+
+    fn next(&mut self) -> BoxFuture<'_, Option<std::io::Result<Bytes>>> {
+        self.received.recv().boxed()
+    }
+}
+
+/// Cut otherwise than the sender's host did.
+const PART_BYTES: usize = 700;
+
+/// Ends when a part was lost.
+async fn feed(
+    router: &Router,
+    (from, to): (u64, u64),
+    started: oneshot::Receiver<u64>,
+    pieces: Pieces,
+    sender: mpsc::Sender<std::io::Result<Bytes>>,
+) {
+    if let Ok(offset) = started.await {
+        let mut pieces = pieces(offset);
+        while let Some(piece) = pieces.next().await {
+            let mut rest = piece.unwrap();
+            while !rest.is_empty() {
+                let part = rest.split_to(rest.len().min(PART_BYTES));
+                if router.passes(from, to).is_none() {
+                    return;
+                }
+                router.pieces.fetch_add(1, Ordering::SeqCst);
+                if sender.send(Ok(part)).await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    drop(sender);
+    std::future::pending().await
+}
+
 /// One node's way.
 struct Link {
     router: Arc<Router>,
@@ -255,11 +293,27 @@ impl Peers for Link {
         wait(receiver)
     }
 
-    fn snapshot(&self, node: &Member, group: u32, step: SnapshotStep) -> Answer<SnapshotAnswer> {
-        let (sender, receiver) = oneshot::channel();
-        let work = Work::Snapshot(group, step, sender);
-        self.router.send(self.node, node.node, work);
-        wait(receiver)
+    fn snapshot(&self, node: &Member, header: Bytes, pieces: Pieces) -> Answer<Bytes> {
+        let (router, from, to) = (self.router.clone(), self.node, node.node);
+        let lost = || PeerError::Unreachable("lost".into());
+        async move {
+            let engine = router.engines.lock().get(&to).cloned().ok_or_else(lost)?;
+            router.passes(from, to).ok_or_else(lost)?;
+            let (start, started) = oneshot::channel();
+            let (sender, received) = mpsc::channel(1);
+            let incoming = Incoming {
+                start: Some(start),
+                received,
+            };
+            let taking = std::pin::pin!(engine.deliver_snapshot(from, header, incoming));
+            let feeding = std::pin::pin!(feed(&router, (from, to), started, pieces, sender));
+            match select(taking, feeding).await {
+                Either::Left((Ok(answer), _)) => Ok(answer),
+                Either::Left((Err(text), _)) => Err(PeerError::Refused(text)),
+                Either::Right(_) => Err(lost()),
+            }
+        }
+        .boxed()
     }
 
     fn call(&self, node: &Member, method: u32, body: Bytes) -> Answer<Bytes> {
