@@ -77,6 +77,37 @@ async fn a_group_of_one_grows_to_three_and_shrinks_to_another_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_member_that_was_removed_may_come_back_again_and_again() {
+    let cluster = Cluster::start(2, 15, |_| {});
+    cluster.create(&[0]).await;
+    let engine = cluster.node(0).engine.clone();
+    let id = cluster.ids[1];
+    let host = cluster.node(1).host.clone();
+    for round in 0..3 {
+        engine.add_learner(GROUP, cluster.member(1)).await.unwrap();
+        until("wanted", || async { host.view().wanted.len() == round + 1 }).await;
+        cluster.node(1).engine.bind_group(GROUP).await.unwrap();
+        engine.wait_for_member(GROUP, id).await.unwrap();
+        if round % 2 == 1 {
+            let both = ids(&cluster, &[0, 1]);
+            engine
+                .change_members(GROUP, both, BTreeSet::new())
+                .await
+                .unwrap();
+        }
+        engine
+            .change_members(GROUP, ids(&cluster, &[0]), BTreeSet::new())
+            .await
+            .unwrap();
+        until("removed", || async {
+            host.view().removed.len() == round + 1
+        })
+        .await;
+        assert!(cluster.node(1).engine.stored_groups().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_member_that_was_away_when_it_was_removed_deletes_itself_later() {
     let mut cluster = Cluster::start(3, 12, |_| {});
     cluster.create(&[0, 1, 2]).await;

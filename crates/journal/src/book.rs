@@ -3,7 +3,7 @@
 //! A change puts its record into the round that is being filled and takes effect in memory in the
 //! same step, so the order of the records is the order of the changes, for all groups together.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 
@@ -14,11 +14,19 @@ use crate::record::{Place, Record, RecordKind};
 use crate::round::{Moved, Rounds};
 use crate::snapshot::SnapshotName;
 
+/// What is left of the former lives of a group that was removed.
+#[derive(Debug, Default)]
+pub(crate) struct Former {
+    pub lives: u64,
+    /// Number of the last snapshot that was begun.
+    pub snapshots: u64,
+}
+
 /// See the module.
 pub(crate) struct Book {
     pub groups: HashMap<u32, Group>,
-    /// Groups removed since the journal was opened: what still comes for them is refused.
-    pub removed: HashSet<u32>,
+    /// Groups removed since the journal was opened: what still comes for a former life is refused.
+    pub removed: HashMap<u32, Former>,
     pub identity: Option<Mark<Bytes>>,
     pub rounds: Rounds,
     pub cached_bytes: u64,
@@ -50,13 +58,18 @@ impl Book {
         }
     }
 
-    /// The same for one group, which may have been removed.
-    pub(crate) fn check_group(&self, group: u32) -> Result<(), JournalError> {
+    /// Which life of a group this is: how often it was removed since the journal was opened.
+    pub(crate) fn life(&self, group: u32) -> u64 {
+        self.removed.get(&group).map_or(0, |former| former.lives)
+    }
+
+    /// The same for one life of a group, which may have ended.
+    pub(crate) fn check_group(&self, group: u32, life: u64) -> Result<(), JournalError> {
         self.check_open()?;
-        if self.removed.contains(&group) {
-            Err(JournalError::Closed)
-        } else {
+        if self.life(group) == life {
             Ok(())
+        } else {
+            Err(JournalError::Closed)
         }
     }
 
@@ -205,11 +218,14 @@ impl Book {
 
     pub(crate) fn remove(&mut self, group: u32) {
         self.rounds.push_dead(RecordKind::Removed, group, 0, &[]);
-        self.removed.insert(group);
+        let former = self.removed.entry(group).or_default();
+        former.lives += 1;
         self.rounds.committed.forget(group, &mut self.rounds.ledger);
         let Some(known) = self.groups.remove(&group) else {
             return;
         };
+        let counts = known.snapshot.as_ref().map_or(0, |mark| mark.value.number);
+        former.snapshots = former.snapshots.max(known.begun_snapshot).max(counts);
         for place in known.places() {
             self.rounds.ledger.release(place);
         }
@@ -239,9 +255,11 @@ impl Book {
 
     /// The number of a new snapshot of the group.
     pub(crate) fn begin_snapshot(&mut self, group: u32) -> SnapshotName {
+        // The files of a former life may still be on their way out.
+        let former = self.removed.get(&group).map_or(0, |it| it.snapshots);
         let known = self.groups.entry(group).or_default();
         let counts = known.snapshot.as_ref().map_or(0, |mark| mark.value.number);
-        known.begun_snapshot = known.begun_snapshot.max(counts) + 1;
+        known.begun_snapshot = known.begun_snapshot.max(counts).max(former) + 1;
         SnapshotName {
             group,
             number: known.begun_snapshot,

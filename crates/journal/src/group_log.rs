@@ -22,6 +22,8 @@ use crate::snapshot::{SnapshotFileReader, SnapshotFileWriter};
 pub struct GroupLog {
     inner: Arc<Inner>,
     group: u32,
+    /// Of a group that was removed and comes back, each life has a log of its own.
+    life: u64,
 }
 
 enum Found {
@@ -31,7 +33,8 @@ enum Found {
 
 impl GroupLog {
     pub(crate) fn new(inner: Arc<Inner>, group: u32) -> GroupLog {
-        GroupLog { inner, group }
+        let life = inner.shared.book.lock().life(group);
+        GroupLog { inner, group, life }
     }
 
     /// The number of the group.
@@ -50,7 +53,7 @@ impl GroupLog {
         change: impl FnOnce(&mut Book) -> Result<(), JournalError>,
     ) -> bool {
         self.shared().submit(done, |book| {
-            book.check_group(self.group)?;
+            book.check_group(self.group, self.life)?;
             change(book)
         })
     }
@@ -58,7 +61,12 @@ impl GroupLog {
     /// What is stored of the group.
     #[must_use]
     pub fn state(&self) -> GroupState {
-        self.shared().book.lock().state(self.group)
+        let book = self.shared().book.lock();
+        if book.life(self.group) == self.life {
+            book.state(self.group)
+        } else {
+            GroupState::default()
+        }
     }
 
     /// The present entries of `range`, in order, until they are `max_bytes` together, but at least
@@ -187,7 +195,7 @@ impl GroupLog {
     /// written for a second, and at closing, it is written by itself.
     pub fn save_committed(&self, committed: Bytes) {
         let mut book = self.shared().book.lock();
-        if book.check_group(self.group).is_err() {
+        if book.check_group(self.group, self.life).is_err() {
             return;
         }
         book.save_committed(self.group, committed);
@@ -203,9 +211,10 @@ impl GroupLog {
         self.submit(done, |book| book.save_descriptor(self.group, descriptor));
     }
 
-    /// Drops everything of the group for good: what still comes for it is refused.
+    /// Drops everything of the group: what still comes by this log is refused. A log that is asked
+    /// for from now on is a new one.
     pub fn remove(&self, done: Completion) {
-        self.shared().submit(done, |book| {
+        self.submit(done, |book| {
             book.remove(self.group);
             Ok(())
         });
@@ -213,10 +222,10 @@ impl GroupLog {
 
     /// The entries up to and including `up_to` need not stay in memory.
     pub fn release(&self, up_to: u64) {
-        self.shared()
-            .book
-            .lock()
-            .release(self.group, up_to.saturating_add(1));
+        let mut book = self.shared().book.lock();
+        if book.life(self.group) == self.life {
+            book.release(self.group, up_to.saturating_add(1));
+        }
     }
 
     /// Bytes of the present entries.
@@ -232,7 +241,7 @@ impl GroupLog {
     pub fn begin_snapshot(&self) -> Result<SnapshotFileWriter, JournalError> {
         let name = {
             let mut book = self.shared().book.lock();
-            book.check_group(self.group)?;
+            book.check_group(self.group, self.life)?;
             book.begin_snapshot(self.group)
         };
         SnapshotFileWriter::begin(self.clone(), name)

@@ -133,7 +133,8 @@ impl Journal {
         groups
     }
 
-    /// The log of a group, which springs into being with the first write.
+    /// The log of a group, which springs into being with the first write. Once it is removed, it
+    /// takes nothing more; what is asked for later is a new log.
     #[must_use]
     pub fn group(&self, group: u32) -> GroupLog {
         GroupLog::new(Arc::clone(&self.0), group)

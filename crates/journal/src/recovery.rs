@@ -4,7 +4,7 @@
 //! incomplete if it was never acknowledged: then it never was. Everything else that is missing or
 //! damaged is an error.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 
@@ -332,7 +332,7 @@ impl Recovery {
             .for_each(|mark| self.ledger.add(mark.place));
         Ok(Book {
             groups,
-            removed: HashSet::new(),
+            removed: HashMap::new(),
             identity: self.identity,
             rounds: Rounds::new(self.last, self.floor, self.ledger, committed),
             cached_bytes: 0,

@@ -144,6 +144,23 @@ fn impossible_requests_are_refused_alone() {
     let removed = durable(|done| log.save_vote(Bytes::new(), done));
     assert!(matches!(removed, Err(JournalError::Closed)));
     assert_eq!(log.state(), crate::GroupState::default());
+
+    // A group that comes back has a new log; the old one neither sees nor changes it.
+    let again = journal.group(1);
+    durable(|done| again.save_vote(Bytes::from("new"), done)).unwrap();
+    append_durably(&journal, 1, 3, 2, 10);
+    let late = durable(|done| log.save_vote(Bytes::from("late"), done));
+    assert!(matches!(late, Err(JournalError::Closed)));
+    assert!(log.begin_snapshot().is_err());
+    log.save_committed(Bytes::from("late"));
+    durable(|done| log.remove(done)).unwrap_err();
+    assert_eq!(log.state(), crate::GroupState::default());
+    let state = again.state();
+    assert_eq!(state.vote, Some(Bytes::from("new")));
+    assert_eq!(
+        (state.first_index, state.next_index, state.committed),
+        (3, 5, None)
+    );
 }
 
 #[test]

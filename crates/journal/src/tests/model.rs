@@ -1,6 +1,6 @@
 //! A model of the journal: what it must hold after each operation.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
@@ -64,8 +64,6 @@ impl ModelGroup {
 pub(super) struct Model {
     pub identity: Option<Bytes>,
     pub groups: BTreeMap<u32, ModelGroup>,
-    /// Removed since the last opening.
-    pub removed: BTreeSet<u32>,
 }
 
 impl Model {
@@ -84,10 +82,9 @@ impl Model {
         model
     }
 
-    /// The model without what only an open journal knows.
+    /// The model without what is not stored.
     pub fn stored(&self) -> Model {
         let mut model = self.clone();
-        model.removed.clear();
         model.groups.retain(|_, group| {
             if group.entries.is_empty() {
                 group.first = 0;

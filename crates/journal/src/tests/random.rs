@@ -126,9 +126,6 @@ impl Run {
 
     fn change(&mut self, number: u32, operation: &Operation) {
         let mut model = self.states.last().unwrap().clone();
-        if model.removed.contains(&number) {
-            return;
-        }
         let log = self.journal().group(number);
         let mut group = model.groups.remove(&number).unwrap_or_default();
         let start: Box<dyn FnOnce(Completion)> = match *operation {
@@ -168,7 +165,6 @@ impl Run {
             }
             Operation::Remove(_) => {
                 group = ModelGroup::default();
-                model.removed.insert(number);
                 Box::new(move |done| log.remove(done))
             }
             _ => unreachable!("no change of a group"),
@@ -180,9 +176,6 @@ impl Run {
 
     fn snapshot(&mut self, number: u32, pieces: usize) {
         let mut model = self.states.last().unwrap().clone();
-        if model.removed.contains(&number) {
-            return;
-        }
         let meta = self.value("meta");
         let pieces: Vec<_> = (0..pieces).map(|_| self.value("piece")).collect();
         let mut writer = self.journal().group(number).begin_snapshot().unwrap();
@@ -202,12 +195,10 @@ impl Run {
             | Operation::Remove(group) => self.change(group, operation),
             Operation::Committed(group) => {
                 let mut model = self.states.last().unwrap().clone();
-                if !model.removed.contains(&group) {
-                    let committed = self.value("committed");
-                    model.groups.entry(group).or_default().committed = Some(committed.clone());
-                    self.states.push(model);
-                    self.journal().group(group).save_committed(committed);
-                }
+                let committed = self.value("committed");
+                model.groups.entry(group).or_default().committed = Some(committed.clone());
+                self.states.push(model);
+                self.journal().group(group).save_committed(committed);
             }
             Operation::Identity => {
                 let identity = self.value("identity");
@@ -225,18 +216,16 @@ impl Run {
                 let model = self.states.last().unwrap().clone();
                 let done = self.note(model);
                 let log = self.journal().group(GROUPS[0]);
-                if !self.states.last().unwrap().removed.contains(&GROUPS[0]) {
-                    durable(|waiting| {
-                        log.truncate_after(
-                            Some(u64::MAX - 1),
-                            Box::new(move |result| {
-                                done(result.clone());
-                                waiting(result);
-                            }),
-                        );
-                    })
-                    .unwrap();
-                }
+                durable(|waiting| {
+                    log.truncate_after(
+                        Some(u64::MAX - 1),
+                        Box::new(move |result| {
+                            done(result.clone());
+                            waiting(result);
+                        }),
+                    );
+                })
+                .unwrap();
             }
             Operation::Reopen => self.reopen(),
             Operation::Crash { kept, torn } => self.crash(kept, torn),
