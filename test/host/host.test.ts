@@ -2,11 +2,15 @@
 import { expect, test } from "vitest";
 import type { HostCall, HostListener } from "../../ts/host/host.ts";
 import { DataMachine } from "../../ts/machine/data-machine.ts";
-import { EVENT_TYPE } from "../../ts/native/frames.ts";
-import { event, events, hostOf, long } from "./support.ts";
+import { EVENT_TYPE, LEASE_FOREVER } from "../../ts/native/frames.ts";
+import { entryOf, event, events, hostOf, long } from "./support.ts";
 
 const GROUP = 9;
-const module = { init: () => 0, command: (n: number): [number, number] => [n, n], query: () => 0 };
+const module = {
+  init: () => 0,
+  command: (_n: number, arg: unknown): [unknown, number] => [arg, 0],
+  query: () => 0,
+};
 
 function leading() {
   const made = hostOf(1);
@@ -56,6 +60,45 @@ test("a round that nobody confirmed fails its reads, and the next one is sent", 
   seam.readsAsked[0]!.fail(new Error("no quorum"));
   expect(await states([first, later])).toEqual(["failed", "waits"]);
   expect(seam.readsAsked).toHaveLength(2);
+});
+
+test("under a lease a read waits for entries that other nodes may answer callers from", async () => {
+  const { host, seam, replica } = leading();
+  replica.leaseSlot = 2;
+  const index = 3 * 2 ** 32 + 7;
+  host.receive(events.passedBy(GROUP, index), false);
+  Atomics.store(seam.slots, 2, LEASE_FOREVER);
+  Atomics.store(seam.slots, seam.slots.length / 2 + 2, index | 0);
+  expect(replica.canRead()).toBe(true);
+  Atomics.store(seam.slots, seam.slots.length / 2 + 2, (index + 2) | 0);
+  expect(replica.canRead()).toBe(false);
+  const reads = [replica.readable(), replica.readable()];
+  host.receive(events.passedBy(GROUP, index + 1), false);
+  expect(await states(reads)).toEqual(["waits", "waits"]);
+  host.receive(events.entry(GROUP, index + 2, entryOf([])), false);
+  expect(await states(reads)).toEqual(["ready", "ready"]);
+  expect(replica.canRead()).toBe(true);
+  Atomics.store(seam.slots, seam.slots.length / 2 + 2, (index + 3) | 0);
+  reads.push(replica.readable());
+  host.detach(GROUP);
+  expect(await states(reads)).toEqual(["ready", "ready", "failed"]);
+  expect(seam.readsAsked).toEqual([]);
+});
+
+test("a snapshot that is installed answers this node's callers whose commands it holds", () => {
+  const sent = { node: 1, incarnation: 1, number: 1, acknowledged: 0 };
+  const foreign = { ...sent, node: 2, commands: [{ request: 1, argument: 8 }] };
+  const entry = entryOf([{ ...sent, commands: [{ request: 5, argument: 7 }] }, foreign]);
+  const leader = hostOf(3);
+  const from = leader.host.attach(GROUP, "group", () => new DataMachine(module));
+  leader.host.receive(events.entry(GROUP, 1, entry), false);
+  const { host, settled } = hostOf(1);
+  host.attach(GROUP, "group", () => new DataMachine(module));
+  const preamble = from.preamble();
+  host.receive(event(EVENT_TYPE.installSnapshot, GROUP, []), false);
+  host.receive(event(EVENT_TYPE.snapshotChunk, GROUP, [preamble.length], preamble), false);
+  host.receive(event(EVENT_TYPE.snapshotInstalled, GROUP, []), false);
+  expect(settled).toEqual([[5, 7]]);
 });
 
 test("reads of a replica that is taken away fail, and so do those of one that does not lead", async () => {

@@ -99,6 +99,7 @@ export const events = {
     event(EVENT_TYPE.resultsWanted, group, [...long(ticket), entry.length, 0], entry),
   results: (group: number, bytes: Uint8Array) =>
     event(EVENT_TYPE.results, group, [bytes.length], bytes),
+  passedBy: (group: number, index: number) => event(EVENT_TYPE.passedBy, group, long(index)),
   readReady: (group: number, number: number) => event(EVENT_TYPE.readReady, group, long(number)),
 };
 

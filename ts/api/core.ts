@@ -226,7 +226,8 @@ export class Core implements HostListener {
   }
 
   leaderChanged(replica: Replica): void {
-    if (replica.leading) this.client.leaderAppeared();
+    const isElsewhere = replica.leader !== 0 && replica.leader !== this.nodeId;
+    if (replica.leading || isElsewhere) this.client.leaderAppeared();
     if (replica.machine instanceof HookedMachine) replica.machine.lead(replica.leading);
     this.keyspaces?.leaderChanged(replica);
     const node = replica.leader === 0 ? null : this.nameOf(replica.leader);

@@ -87,13 +87,10 @@ export class Host {
   detach(group: number): void {
     const hosted = this.replicas.get(group);
     if (hosted === undefined) return;
-    const { replica, foreign } = hosted;
+    const { replica } = hosted;
     this.snapshots.cancel(replica);
     this.replicas.delete(group);
-    replica.leading = false;
-    replica.leaseSlot = -1;
-    foreign.end();
-    this.rounds.end(group);
+    replica.end();
   }
 
   /** The replica of a group, if this node has one. */
@@ -216,6 +213,9 @@ export class Host {
       case EVENT_TYPE.entry:
         replica.apply(words, from.floats, bytes, rest);
         this.touched.add(replica);
+        break;
+      case EVENT_TYPE.passedBy:
+        replica.passBy(readLong(words, rest));
         break;
       case EVENT_TYPE.leaderChanged:
         replica.leader = readLong(words, rest);

@@ -8,10 +8,12 @@
  */
 import { decodeValue, encodeValue } from "../codec/value.ts";
 import { RaftKVError } from "../errors.ts";
+import { HASH_END } from "../limits.ts";
 import type { CommandOrigin, Result, StateMachine } from "../machine/machine.ts";
 import { PARKED, Refusal } from "../machine/machine.ts";
 import type { RetainedBatch, SessionImage, Sessions } from "../machine/sessions.ts";
 import { BATCH, ENTRY, FLAG_RETRY, KEY_LENGTH_MASK, RECORD } from "../native/frames.ts";
+import { Arrivals } from "./arrivals.ts";
 import { ReplicaContext } from "./context.ts";
 import { readLong } from "./drained.ts";
 import { type ForeignResults, LATE } from "./foreign-results.ts";
@@ -76,6 +78,7 @@ export class Replica {
   private readonly self: SelfIdentity;
   private readonly leases: Leases;
   private readonly rounds: ReadRounds;
+  private readonly arrivals = new Arrivals();
   private readonly foreign: ForeignResults;
   private readonly settleRequest: SettleRequest;
   private readonly context: ReplicaContext;
@@ -102,21 +105,45 @@ export class Replica {
     this.context = new ReplicaContext((origin, result) => this.settleParked(origin, result));
   }
 
-  /** May this node answer linearizable reads of the group by itself, now? */
+  /**
+   * May this node answer linearizable reads of the group by itself, now? Another node can learn
+   * that an entry is committed, and answer its callers, before this host has got to that entry.
+   */
   canRead(): boolean {
-    return this.leases.holds(this.leaseSlot);
+    const { leases, leaseSlot } = this;
+    return leases.holds(leaseSlot) && leases.missing(leaseSlot, this.applied) <= 0;
   }
 
   /**
-   * Resolves when a linearizable read that begins now may be answered here, which asks a quorum
-   * where there is no lease. Rejects when this node does not lead, or nobody confirmed that it does.
+   * Resolves when a linearizable read that begins now may be answered here: at once, after entries
+   * that are on their way, or, without a lease, after a quorum was asked. Rejects when this node
+   * does not lead, or nobody confirmed that it does.
    */
   readable(): Promise<void> {
-    if (this.canRead()) return Promise.resolve();
+    const { leases, leaseSlot } = this;
+    if (leases.holds(leaseSlot)) {
+      const missing = leases.missing(leaseSlot, this.applied);
+      return missing <= 0 ? Promise.resolve() : this.arrivals.wait(this.applied + missing);
+    }
     if (this.leading) return this.rounds.wait(this.group);
     return Promise.reject(
       new RaftKVError("NO_LEADER", `this node does not lead group ${this.name}`),
     );
+  }
+
+  /** Everything up to `index` was given, and this entry holds nothing to apply. */
+  passBy(index: number): void {
+    this.applied = index;
+    this.arrivals.reached(index);
+  }
+
+  /** Ends the reads that wait for entries: the replica is taken away. */
+  end(): void {
+    this.leading = false;
+    this.leaseSlot = -1;
+    this.arrivals.end();
+    this.foreign.end();
+    this.rounds.end(this.group);
   }
 
   /** Is the state that of some moment, and not half of a snapshot? */
@@ -137,6 +164,7 @@ export class Replica {
       batch += (words[batch + BATCH.length] as number) >> 2;
     }
     this.applied = index;
+    this.arrivals.reached(index);
   }
 
   /** The state that belongs to the replica and not to its machine: the first piece of a snapshot. */
@@ -171,10 +199,15 @@ export class Replica {
     this.sessions.restore(image.sessions);
   }
 
-  /** All pieces of the snapshot were taken. */
+  /** All pieces of the snapshot were taken: it may hold answers that this node's callers wait for. */
   restored(): void {
     this.machine.restored();
     this.isWhole = true;
+    const { node, incarnation } = this.self;
+    for (const kept of this.sessions.within(0, HASH_END)) {
+      if (kept.node !== node || kept.incarnation !== incarnation) continue;
+      this.settleRequest(kept.request, kept.result);
+    }
   }
 
   private applyBatch(words: Int32Array, bytes: Uint8Array, at: number): void {

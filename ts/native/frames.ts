@@ -58,6 +58,7 @@ export const EVENT_TYPE = {
   call: 17,
   peerChanged: 18,
   streamRefused: 19,
+  passedBy: 20,
 } as const;
 
 /** States of the event "peer changed". */

@@ -75,6 +75,11 @@ pub(crate) enum Event {
         term: u64,
         entry: Bytes,
     },
+    /// An entry without commands was applied.
+    PassedBy {
+        group: u32,
+        index: u64,
+    },
     LeaderChanged {
         group: u32,
         leader: u64,
@@ -179,6 +184,7 @@ impl Event {
     fn state_of(&self) -> Option<u32> {
         match self {
             Event::Entry { group, .. }
+            | Event::PassedBy { group, .. }
             | Event::LeaderChanged { group, .. }
             | Event::LeaderReady { group, .. }
             | Event::BeginSnapshot { group, .. }
@@ -202,6 +208,7 @@ impl Event {
     fn event_type(&self) -> u32 {
         match self {
             Event::Entry { .. } => event_type::ENTRY,
+            Event::PassedBy { .. } => event_type::PASSED_BY,
             Event::LeaderChanged { .. } => event_type::LEADER_CHANGED,
             Event::LeaderReady { .. } => event_type::LEADER_READY,
             Event::BeginSnapshot { .. } => event_type::BEGIN_SNAPSHOT,
@@ -247,6 +254,7 @@ impl Event {
                 writer.number(*term);
             }
             Event::LeaderReady { term: number, .. }
+            | Event::PassedBy { index: number, .. }
             | Event::BeginSnapshot { number, .. }
             | Event::ReadReady { number, .. }
             | Event::SnapshotMayContinue { number, .. } => writer.number(*number),

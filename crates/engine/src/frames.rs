@@ -39,6 +39,7 @@ pub(crate) mod event_type {
     pub(crate) const CALL: u32 = 17;
     pub(crate) const PEER_CHANGED: u32 = 18;
     pub(crate) const STREAM_REFUSED: u32 = 19;
+    pub(crate) const PASSED_BY: u32 = 20;
 }
 
 /// Where a command is to go.

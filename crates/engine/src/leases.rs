@@ -17,7 +17,12 @@ use crate::limits::{LEASE_SLOTS_MAX, LEASE_TICK};
 /// A slot's value for "no time limit": this node is the only voter, and leads.
 pub const LEASE_FOREVER: i32 = i32::MAX;
 
+/// Distance below what was applied at which a slot's index is kept at least, so that the low bits
+/// of both can be compared.
+const INDEX_DISTANCE_MAX: u64 = 1 << 30;
+
 struct Slots {
+    /// Each slot's lease; behind all of them, each slot's index.
     values: Box<[AtomicI32]>,
     free: Mutex<VecDeque<u32>>,
 }
@@ -26,12 +31,14 @@ static SLOTS: OnceLock<Slots> = OnceLock::new();
 
 fn slots() -> &'static Slots {
     SLOTS.get_or_init(|| Slots {
-        values: (0..LEASE_SLOTS_MAX).map(|_| AtomicI32::new(0)).collect(),
+        values: (0..2 * LEASE_SLOTS_MAX)
+            .map(|_| AtomicI32::new(0))
+            .collect(),
         free: Mutex::new((0..LEASE_SLOTS_MAX as u32).collect()),
     })
 }
 
-/// All slots of the process.
+/// All slots of the process: as many leases, then as many indexes.
 pub(crate) fn values() -> &'static [AtomicI32] {
     &slots().values
 }
@@ -58,6 +65,8 @@ struct State {
     voters: Vec<Vec<u64>>,
     /// When the newest round that a voter acknowledged in this term was sent.
     acknowledged: HashMap<u64, Instant>,
+    /// The highest index that another node may know to be committed.
+    told: u64,
 }
 
 /// How leases with a time limit are counted.
@@ -102,6 +111,7 @@ impl Lease {
             withheld: false,
             voters: Vec::new(),
             acknowledged: HashMap::new(),
+            told: 0,
         };
         Some(Self {
             slot,
@@ -118,6 +128,10 @@ impl Lease {
 
     fn value(&self) -> &'static AtomicI32 {
         &values()[self.slot as usize]
+    }
+
+    fn index(&self) -> &'static AtomicI32 {
+        &values()[LEASE_SLOTS_MAX + self.slot as usize]
     }
 
     fn publish(&self, state: &State) {
@@ -205,6 +219,24 @@ impl Lease {
         self.publish(&state);
     }
 
+    /// Another node is about to be told that everything up to `index` is committed, and may answer
+    /// callers from then on; called before that.
+    pub(crate) fn telling(&self, index: u64) {
+        let mut state = self.state.lock();
+        if index > state.told {
+            state.told = index;
+            self.index().store(index as i32, Ordering::SeqCst);
+        }
+    }
+
+    /// An entry was given to the host.
+    pub(crate) fn given(&self, index: u64) {
+        let least = index.saturating_sub(INDEX_DISTANCE_MAX);
+        if least > 0 {
+            self.telling(least);
+        }
+    }
+
     /// Whether a voter acknowledged something that was sent at this time or later.
     pub(crate) fn heard_since(&self, voter: u64, since: Instant) -> bool {
         let state = self.state.lock();
@@ -233,6 +265,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.value().store(0, Ordering::SeqCst);
+        self.index().store(0, Ordering::SeqCst);
         slots().free.lock().push_back(self.slot);
     }
 }
@@ -321,6 +354,22 @@ mod tests {
         assert_eq!(value(&lease), 0, "what an older term heard does not count");
         lease.acknowledged(8, 2, at(2000));
         assert_eq!(value(&lease), ticks(at(2000)));
+    }
+
+    #[test]
+    fn shows_the_highest_index_that_others_were_told() {
+        let lease = take();
+        let shown = || values()[LEASE_SLOTS_MAX + lease.slot() as usize].load(Ordering::SeqCst);
+        lease.telling(7);
+        lease.telling(5);
+        assert_eq!(shown(), 7);
+        lease.given(1000);
+        assert_eq!(shown(), 7, "near enough to be compared");
+        let far = (1 << 33) + 5;
+        lease.given(far);
+        assert_eq!(shown(), (far - INDEX_DISTANCE_MAX) as i32);
+        lease.telling(far + 1);
+        assert_eq!(shown(), 6);
     }
 
     #[test]

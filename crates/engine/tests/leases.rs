@@ -280,3 +280,30 @@ async fn a_lease_is_renewed_while_idle_and_ends_without_a_quorum() {
     assert!(["NOT_LEADER", "TIMED_OUT"].contains(&refused.code()));
     assert_eq!(host.view().reads, [(GROUP, 1)]);
 }
+
+/// A follower can answer its callers from an entry as soon as it is told that it is committed: a
+/// leader whose host has not got there may not answer reads, and sees it by the slot's index.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn no_follower_is_given_an_entry_before_the_leaders_slot_shows_its_index() {
+    let cluster = Cluster::start(3, 9, |_| {});
+    cluster.create(&[0, 1, 2]).await;
+    let leader = cluster.leader(&[0, 1, 2]).await;
+    let slot = cluster.slot(leader).await as usize;
+    let engine = &cluster.node(leader).engine;
+    let slots = engine.lease_slots();
+    let shown = || slots[slots.len() / 2 + slot].load(Ordering::SeqCst) as u64;
+    for round in 1..=100_usize {
+        engine
+            .submit(&frame(GROUP, round as u32, 1, 50), 0)
+            .unwrap();
+        for follower in [(leader + 1) % 3, (leader + 2) % 3] {
+            let host = &cluster.node(follower).host;
+            let given = || host.view().groups[&GROUP].entries.get(round - 1).copied();
+            while given().is_none() {
+                tokio::task::yield_now().await;
+            }
+            let (index, _) = given().unwrap();
+            assert!(shown() >= index, "entry {index}, shown {}", shown());
+        }
+    }
+}

@@ -117,6 +117,9 @@ impl Way {
         let previous = request.prev_log_id;
         let last = request.entries.last().map(|entry| entry.log_id);
         let term = request.vote.leader_id().term;
+        if let Some(commit) = &request.leader_commit {
+            self.group.lease.telling(commit.index);
+        }
         // Before it is queued: a lease may run too short, never too long.
         let at = Instant::now();
         let answer = self.ask(Request::Append(append_out(request)));

@@ -71,10 +71,12 @@ impl StateMachine {
             Payload::Membership(membership) => {
                 self.membership = StoredMembership::new(Some(log_id), membership);
                 self.group.members.lock().commit(self.membership.clone());
+                self.pass_by(log_id.index);
             }
             // The first entry of a term. Of this node's present term: all that came before it is
             // in the queue, so the host may be asked whether it has got that far.
             Payload::Blank => {
+                self.pass_by(log_id.index);
                 let ours = log_id.leader_id.node_id == self.group.node;
                 if ours && self.group.lease.leading_term() == Some(term) {
                     self.events.push(Event::LeaderReady { group, term });
@@ -82,7 +84,14 @@ impl StateMachine {
             }
         }
         self.applied = Some(log_id);
+        self.group.lease.given(log_id.index);
         Ok(())
+    }
+
+    /// Tells the host of an entry in which there is nothing for it to do.
+    fn pass_by(&self, index: u64) {
+        let group = self.group.id;
+        self.events.push(Event::PassedBy { group, index });
     }
 
     fn meta(&self) -> SnapshotMeta {

@@ -317,6 +317,7 @@ fn handle(view: &mut View, event: &[u8]) -> Option<Answer> {
                 .push((number(event, 12), word(event, 20)));
             return None;
         }
+        20 => return None,
         16 => {
             let results = event[16..16 + word(event, 12) as usize].to_vec();
             view.results.push(results);
