@@ -303,6 +303,7 @@ export class Core implements HostListener {
     const id = (route & ~ROUTE_GROUP) >>> 0;
     for (const group of this.fleet.groups.values()) {
       if (group.id !== id || id === FLEET_GROUP || this.groups.isBound(group.module)) continue;
+      if (this.reads.isElsewhere(id)) return undefined;
       return new RaftKVError(
         "MODULE_NOT_BOUND",
         `this node's program has not bound the code of group ${group.name}; ` +

@@ -171,7 +171,11 @@ export class LocalKeyspaces implements KeyspacesOfNode {
 
   absence(route: number): RaftKVError | undefined {
     const keyspace = this.byNumber.get(route);
-    return keyspace === undefined ? undefined : this.absenceOf(keyspace);
+    const absence = keyspace === undefined ? undefined : this.absenceOf(keyspace);
+    if (absence?.code !== "MODULE_NOT_BOUND") return absence;
+    // Other nodes serve it: a shard that cannot be called from here yet is about to be.
+    const shards = this.directory?.keyspaces.get(absence.keyspace ?? "")?.shards ?? [];
+    return shards.some(({ group }) => this.core.reads.isElsewhere(group)) ? undefined : absence;
   }
 
   /** Why a keyspace cannot be called on this node, if so. */

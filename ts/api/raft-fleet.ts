@@ -177,9 +177,9 @@ export class RaftFleetFunctions {
     const call = resolveCallOptions(options);
     // Taken at the call: what the caller does to the argument later changes nothing.
     const taken = isPrimitive(arg) ? arg : copyValue(arg);
-    const { id, members } = this.find(core, group);
-    const isElsewhere = core.reads.isElsewhere(id) && !members.includes(core.nodeId);
-    if (!isElsewhere) await this.serving(core, group, call);
+    const { id, members, module } = this.find(core, group);
+    const isHere = members.includes(core.nodeId) && core.groups.isBound(module);
+    if (isHere || !core.reads.isElsewhere(id)) await this.serving(core, group, call);
     return core.command(id, taken, call);
   }
 
