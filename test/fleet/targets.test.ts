@@ -100,6 +100,28 @@ describe("targets", () => {
     expect(sorted(fleet.group("g").members)).toEqual([1, 2, 3, 4].filter((id) => id !== leaving));
   });
 
+  test("a node that leaves follows the fleet until it holds no other group", () => {
+    for (const first of [1, 2, 3]) {
+      const fleet = Fleet.of(1, 2, 3, 4);
+      fleet.add("directory", "d", 3, true);
+      for (const at of range(1, 12)) fleet.add(`g${at}`, `t${at}`);
+      fleet.settle();
+      fleet.send({ type: "leaveNode", node: first, now: 1 });
+      fleet.settle(1, 100, () => {
+        const held = groupsOfNode(fleet.state, first).filter((group) => group.id !== 1);
+        const { members, learners } = fleet.own;
+        // Whatever it may still lead; it was a learner of the directory by then.
+        const led = held.filter((group) => !group.system || group.members.includes(first));
+        if (led.length > 0) expect([...members, ...learners]).toContain(first);
+        const directory = fleet.group("directory");
+        if (held.some((group) => !group.system)) {
+          expect([...directory.members, ...directory.learners]).toContain(first);
+        }
+      });
+      expect(fleet.state.nodes.has(first)).toBe(false);
+    }
+  });
+
   test("a group without a majority that answers waits, also when its nodes are purged", () => {
     const fleet = Fleet.of(1, 2, 3, 4, 5);
     fleet.add("g", "t");

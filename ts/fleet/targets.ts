@@ -10,9 +10,11 @@ import { placeGroup, systemVoters } from "./placement.ts";
 import {
   canLead,
   eligibleNodes,
+  FLEET_GROUP,
   type FleetGroup,
   type FleetNode,
   type FleetState,
+  isPartOf,
   isReachable,
 } from "./state.ts";
 
@@ -61,7 +63,8 @@ export function firstTarget(
   const nodes = eligibleNodes(state, module);
   const voters = system ? systemVoters(nodes.length) : group.replicas;
   const members = placeGroup(group.id, voters, nodes);
-  return { members, learners: system ? others(nodes, members) : [] };
+  const others = nodes.map((node) => node.id).filter((id) => !members.includes(id));
+  return { members, learners: system ? others : [] };
 }
 
 /**
@@ -74,7 +77,28 @@ export function wantedTarget(state: FleetState, group: FleetGroup): Target {
   const count = group.system ? systemVoters(voters.length) : group.replicas;
   const members = placeGroup(group.id, count, voters);
   if (!group.system) return { members, learners: [] };
-  return { members, learners: others(withActive(state, voters, group.learners), members) };
+  const watching = withActive(state, voters, group.learners).map(({ id }) => id);
+  for (const id of [...group.members, ...group.learners]) {
+    if (hasToWatch(state, group, id)) watching.push(id);
+  }
+  return { members, learners: watching.filter((id) => !members.includes(id)) };
+}
+
+/**
+ * Does a node that leaves still follow a system group? It has to know the fleet's targets as long
+ * as it may lead a group that is to move away from it, and where keys are while it serves some.
+ */
+function hasToWatch(state: FleetState, system: FleetGroup, id: number): boolean {
+  const node = state.nodes.get(id);
+  if (node?.state !== "leaving" || node.purged) return false;
+  for (const group of state.groups.values()) {
+    if (group === system) continue;
+    const holds = group.system
+      ? system.id === FLEET_GROUP && (group.members.includes(id) || group.leaving.includes(id))
+      : isPartOf(group, id);
+    if (holds) return true;
+  }
+  return false;
 }
 
 /** The groups that a round of balancing would change, at most `limit` of them, as they become. */
@@ -200,10 +224,6 @@ function withActive(
     if (node?.state === "active") all.set(id, node);
   }
   return [...all.values()];
-}
-
-function others(nodes: readonly FleetNode[], members: readonly number[]): number[] {
-  return nodes.map(({ id }) => id).filter((id) => !members.includes(id));
 }
 
 /** Do two lists without repetitions hold the same nodes? */
