@@ -29,6 +29,7 @@ export class EngineNode implements HostListener {
   readonly builders = new Map<number, () => StateMachine>();
   readonly failures: unknown[] = [];
   private readonly waiting = new Set<() => void>();
+  private held: [Uint8Array, boolean][] | undefined;
 
   private constructor(engine: NativeEngine, openedAt: number, members: Members) {
     this.engine = engine;
@@ -51,7 +52,7 @@ export class EngineNode implements HostListener {
   static async open(members: Members): Promise<EngineNode> {
     const openedAt = performance.now();
     let node: EngineNode | undefined;
-    const receive = (bytes: Uint8Array, more: boolean) => node?.host.receive(bytes, more);
+    const receive = (bytes: Uint8Array, more: boolean) => node?.receive(bytes, more);
     const engine = await openEngine({ ...OPTIONS, clusterName: "engines" }, receive);
     node = new EngineNode(engine, openedAt, members);
     node.address = await engine.listen({ listen: "127.0.0.1:0" });
@@ -66,6 +67,23 @@ export class EngineNode implements HostListener {
   async close(): Promise<void> {
     await this.engine.close();
     this.host.close();
+  }
+
+  /** Lets the host fall behind its engine, as a busy event loop does. */
+  holdEvents(): void {
+    this.held ??= [];
+  }
+
+  /** Gives the host what it missed. */
+  releaseEvents(): void {
+    const held = this.held ?? [];
+    this.held = undefined;
+    for (const [bytes, more] of held) this.host.receive(bytes, more);
+  }
+
+  private receive(bytes: Uint8Array, more: boolean): void {
+    if (this.held === undefined) this.host.receive(bytes, more);
+    else this.held.push([bytes, more]);
   }
 
   /** Makes the group's only member here. */

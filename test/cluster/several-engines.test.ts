@@ -113,6 +113,19 @@ test("a node without a replica is answered once for each of many commands, in ca
   expect(outside.host.replica(GROUP)).toBeUndefined();
 });
 
+test("a leader whose host is behind does not answer without what a follower acknowledged", async () => {
+  const { nodes } = await cluster(2, 2);
+  const [leader, follower] = nodes as [EngineNode, EngineNode];
+  for (let round = 1; round <= 5; round++) {
+    leader.holdEvents();
+    await command(follower, round);
+    expect(leader.host.replica(GROUP)!.applied).toBeLessThan(follower.host.replica(GROUP)!.applied);
+    const reads = [query(leader, "length"), query(follower, "length")];
+    leader.releaseEvents();
+    expect(await Promise.all(reads)).toEqual([round, round]);
+  }
+});
+
 test("calls follow the leader from node to node, and nothing is lost or doubled", async () => {
   const { nodes } = await cluster(4, 3);
   const outside = nodes[3]!;
