@@ -1,6 +1,6 @@
 //! The engine as its host sees it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ use crate::group_locks::GroupLocks;
 use crate::host_calls::CallDesk;
 use crate::identity::NodeIdentity;
 use crate::leases::{self, LeaseClock};
-use crate::lifecycle::{self, Opening, Tombs};
+use crate::lifecycle::{self, Opening};
 use crate::limits::LEASE_MARGIN_DIVISOR;
 use crate::links::Links;
 use crate::network::{AddressBook, Nodes};
@@ -62,7 +62,8 @@ pub(crate) struct Shared {
     pub(crate) links: Arc<Links>,
     pub(crate) timer: Arc<Timer>,
     pub(crate) clock: LeaseClock,
-    pub(crate) tombs: Mutex<Tombs>,
+    /// Groups that this process had open.
+    pub(crate) opened: Mutex<HashSet<u32>>,
     pub(crate) results: ResultsDesk,
     pub(crate) calls: Arc<CallDesk>,
     pub(crate) cluster: AtomicU64,
@@ -211,7 +212,7 @@ impl Engine {
             settling: tokio::sync::Mutex::default(),
             timer,
             clock,
-            tombs: Mutex::default(),
+            opened: Mutex::default(),
             groups: RwLock::default(),
             routes: Routes::default(),
             submission,

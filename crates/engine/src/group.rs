@@ -14,6 +14,7 @@ use crate::leases::Lease;
 use crate::limits::SNAPSHOT_LOG_MULTIPLE;
 use crate::members::MemberLog;
 use crate::network::{self, Member};
+use crate::raft::remains::{decode_floor, is_older};
 use crate::raft::snapshot::SnapshotDesk;
 use crate::raft::types::{LogId, Membership, Raft, StoredMembership, Vote};
 use crate::snapshot_receiving::Receiving;
@@ -67,6 +68,8 @@ pub(crate) struct Group {
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// The snapshot that is being received.
     pub(crate) receiving: tokio::sync::Mutex<Option<Receiving>>,
+    /// What a candidate's log must reach: this member's own did before it was removed.
+    floor: Mutex<Option<LogId>>,
     timer: Arc<Timer>,
     opened: Instant,
     guarded_until: Instant,
@@ -102,6 +105,7 @@ pub(crate) struct GroupParts {
 impl Group {
     /// A group that takes commands, but has no openraft yet to give them to.
     pub(crate) fn new(parts: GroupParts) -> Self {
+        let floor = parts.log.state().vote.as_ref().and_then(decode_floor);
         Self {
             id: parts.id,
             node: parts.node,
@@ -121,6 +125,7 @@ impl Group {
             members: Mutex::default(),
             changing: tokio::sync::Mutex::new(()),
             receiving: tokio::sync::Mutex::new(None),
+            floor: Mutex::new(floor),
             timer: parts.timer,
             opened: Instant::now(),
             guarded_until: parts.guarded_until,
@@ -204,6 +209,17 @@ impl Group {
     /// Until when this member gives no votes and does not stand.
     pub(crate) fn guarded_until(&self) -> Instant {
         self.guarded_until
+    }
+
+    /// The log id that candidates must have for this member's vote, besides its own log.
+    pub(crate) fn floor(&self) -> Option<LogId> {
+        *self.floor.lock()
+    }
+
+    /// An entry was appended: once the log reaches as far as before, it speaks for itself.
+    pub(crate) fn caught_up_with(&self, log_id: &LogId) {
+        let last = Some((log_id.leader_id.term, log_id.index));
+        self.floor.lock().take_if(|floor| !is_older(last, floor));
     }
 
     /// Whether this node leads members that have to hear of it.

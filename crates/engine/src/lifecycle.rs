@@ -2,7 +2,7 @@
 //!
 //! One of these at a time for each group; different groups side by side.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -17,14 +17,16 @@ use crate::error::EngineError;
 use crate::events::{Event, Reason};
 use crate::group::{Group, GroupParts};
 use crate::leases::Lease;
-use crate::limits::{CLOSE_WAIT, LEAD_WAIT, LEASE_SLOTS_MAX, REMOVED_GROUPS_MAX, STOP_WAIT};
+use crate::limits::{CLOSE_WAIT, LEAD_WAIT, LEASE_SLOTS_MAX, STOP_WAIT};
 use crate::links::Errand;
 use crate::network::{LogId, Member, Response};
-use crate::raft::codec::{decode_vote, encode_vote};
-use crate::raft::log_store::{LogStore, durable};
+use crate::raft::codec::encode_vote;
+use crate::raft::log_store::{LogStore, durable, last_log_id};
 use crate::raft::network::Ways;
+use crate::raft::remains::{Remains, Removal, decode_floor, decode_stored_vote};
 use crate::raft::state_machine::StateMachine;
 use crate::raft::types::{Raft, Vote};
+use crate::raft::wire::log_id_in;
 
 /// How a group is opened.
 #[derive(Clone, Debug)]
@@ -49,37 +51,6 @@ impl Opening {
     }
 }
 
-/// Groups that this process had open or removed.
-#[derive(Default)]
-pub(crate) struct Tombs {
-    opened: HashSet<u32>,
-    /// Up to which membership this node was a member; `None`: the group is gone.
-    removed: HashMap<u32, Option<LogId>>,
-    order: VecDeque<u32>,
-}
-
-impl Tombs {
-    fn bury(&mut self, group: u32, membership: Option<LogId>) {
-        if self.removed.insert(group, membership).is_none() {
-            self.order.push_back(group);
-        }
-        if self.order.len() > REMOVED_GROUPS_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.removed.remove(&oldest);
-        }
-    }
-
-    /// Whether a leader's membership shows that it has a member here again.
-    fn may_return(&self, group: u32, membership: Option<LogId>) -> bool {
-        match self.removed.get(&group) {
-            None => true,
-            Some(None) => false,
-            Some(Some(left)) => membership.is_some_and(|it| it.index > left.index),
-        }
-    }
-}
-
 /// An open group, and how to hear of the end of its state machine.
 struct Running {
     group: Arc<Group>,
@@ -100,7 +71,12 @@ pub(crate) async fn create(
         Some(stored) if stored != descriptor => return Err(EngineError::AlreadyAdded(id)),
         Some(_) => {}
         None => {
-            if matches!(opening, Opening::Wanted) {
+            let wanted = matches!(opening, Opening::Wanted);
+            if remains(&log)?.is_some() && !wanted {
+                // Its number is not used again, and members come back by their leader.
+                return Err(EngineError::AlreadyAdded(id));
+            }
+            if log.state().vote.is_none() && wanted {
                 // Marks the member as one that waits for its leader, and never begins by itself.
                 let nobody = encode_vote(&Vote::new(0, 0));
                 let saved = durable(|done| log.save_vote(nobody, done)).await;
@@ -122,7 +98,10 @@ pub(crate) async fn create_wanted(
     membership: Option<LogId>,
     descriptor: Bytes,
 ) -> Result<(), EngineError> {
-    if !shared.tombs.lock().may_return(id, membership) {
+    let membership = membership.map(|membership| membership.index);
+    if let Some(remains) = remains(&shared.journal.group(id))?
+        && !remains.may_return(membership)
+    {
         return Err(EngineError::NoSuchGroup(id));
     }
     // A group that is stored is the host's to open.
@@ -135,6 +114,20 @@ pub(crate) async fn create_wanted(
         .events
         .push(Event::MemberWanted { group, descriptor });
     Ok(())
+}
+
+fn damaged(error: impl ToString) -> EngineError {
+    EngineError::DataCorrupted(error.to_string())
+}
+
+/// What stays of a member that was removed; `None` where there is one, or never was.
+fn remains(log: &GroupLog) -> Result<Option<Remains>, EngineError> {
+    let state = log.state();
+    if state.descriptor.is_some() {
+        return Ok(None);
+    }
+    let remains = state.vote.map(Remains::decode).transpose();
+    Ok(remains.map_err(damaged)?.flatten())
 }
 
 async fn save_descriptor(log: &GroupLog, descriptor: Bytes) -> Result<(), EngineError> {
@@ -187,9 +180,9 @@ pub(crate) async fn bind(shared: Arc<Shared>, id: u32) -> Result<u32, EngineErro
 
 /// Until when the member gives no votes: openraft forgets at a restart which lease it acknowledged.
 fn guarded_until(shared: &Shared, id: u32, log: &GroupLog) -> Result<Instant, EngineError> {
-    let vote = log.state().vote.map(decode_vote).transpose();
-    let vote = vote.map_err(|error| EngineError::DataCorrupted(error.to_string()))?;
-    let was_open = !shared.tombs.lock().opened.insert(id);
+    let vote = log.state().vote.map(decode_stored_vote).transpose();
+    let vote = vote.map_err(damaged)?;
+    let was_open = !shared.opened.lock().insert(id);
     if vote.is_none_or(|vote| vote.leader_id().term == 0) {
         return Ok(Instant::now());
     }
@@ -393,13 +386,22 @@ pub(crate) async fn remove(
     close_held(&shared, id).await;
     let log = shared.journal.group(id);
     let state = log.state();
-    if state.descriptor.is_some() {
-        shared.tombs.lock().bury(id, membership);
-    }
-    if state.descriptor.is_none() && state.vote.is_none() && state.next_index == 0 {
+    if state.descriptor.is_none() {
         return Ok(());
     }
-    let removed = durable(|done| log.remove(done)).await;
+    let removal = match membership {
+        Some(membership) => Removal::LeftOut(Some(log_id_in(membership))),
+        None => Removal::Gone,
+    };
+    let vote = state.vote.clone().map(decode_stored_vote).transpose();
+    let last_log = last_log_id(&log).await.map_err(damaged)?;
+    let remains = Remains {
+        vote: vote.map_err(damaged)?.unwrap_or_else(|| Vote::new(0, 0)),
+        // A member that was removed before it caught up is held to what it had at first.
+        last_log: last_log.max(state.vote.as_ref().and_then(decode_floor)),
+        removal,
+    };
+    let removed = durable(|done| log.remove_but(remains.encode(), done)).await;
     removed.map_err(|error| {
         shared
             .failure()
@@ -467,8 +469,9 @@ pub(crate) async fn run_errands(
             let effective = members.effective().and_then(|stored| *stored.log_id());
             effective.map_or(0, |log_id| log_id.index)
         };
-        if membership.is_some_and(|membership| membership.index <= ours) {
-            // What this node knows is newer than what it was told.
+        if membership.is_none_or(|membership| membership.index <= ours) {
+            // What this node knows is newer than what it was told. That a group is gone says the
+            // host alone: another node's word is not enough to give up what may be the last copy.
             continue;
         }
         match remove(shared.clone(), group, membership).await {
@@ -481,8 +484,9 @@ pub(crate) async fn run_errands(
 impl Shared {
     /// What to answer for a group that is not open here.
     pub(crate) fn unknown(&self, group: u32) -> Response {
-        match self.tombs.lock().removed.get(&group) {
-            Some(None) => Response::GroupRemoved { membership: None },
+        let removal = remains(&self.journal.group(group)).ok().flatten();
+        match removal.map(|remains| remains.removal) {
+            Some(Removal::Gone) => Response::GroupRemoved { membership: None },
             _ => Response::UnknownGroup,
         }
     }

@@ -103,9 +103,6 @@ pub const LEARNER_LAG_MAX: u64 = 64;
 /// How often progress that openraft does not announce is looked at.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Groups that were removed and are remembered, so that late messages do not create them anew.
-pub const REMOVED_GROUPS_MAX: usize = 64 * 1024;
-
 /// How often commands are sent on towards a leader before they are refused.
 pub const FORWARD_ATTEMPTS_MAX: usize = 4;
 

@@ -11,6 +11,7 @@ use std::time::Instant;
 use crate::engine::Shared;
 use crate::group::Group;
 use crate::network::{AppendRequest, Request, Response, TransferRequest, VoteRequest};
+use crate::raft::remains::is_older;
 use crate::raft::types::Raft;
 use crate::raft::wire::{
     append_in, appended_out, candidate_in, log_id_out, transfer_in, voted_out,
@@ -71,6 +72,10 @@ async fn vote(
     request.leadership_transfer &= request.vote.term == group.known_term() + 1;
     if !request.leadership_transfer && group.guarded_until() > Instant::now() {
         return failed("this member may have acknowledged a lease before it was restarted");
+    }
+    let last = request.last_log.map(|last| (last.term, last.index));
+    if group.floor().is_some_and(|floor| is_older(last, &floor)) {
+        return failed("this member's log reached further before it was removed");
     }
     let request = candidate_in(request);
     let answered = if would {

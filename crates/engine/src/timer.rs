@@ -124,25 +124,23 @@ impl Timer {
     pub(crate) async fn run(self: Arc<Self>) {
         let mut beat = Instant::now();
         while !self.stopped.load(Ordering::SeqCst) {
-            let wake = self.next(beat);
-            match wake {
-                Some(wake) => {
-                    let sleep = tokio::time::sleep_until(wake.into());
-                    futures::future::select(
-                        std::pin::pin!(sleep),
-                        std::pin::pin!(self.changed.notified()),
-                    )
-                    .await;
-                }
-                None => self.changed.notified().await,
-            }
+            let Some(wake) = self.next(beat) else {
+                self.changed.notified().await;
+                // Nothing was to be sent meanwhile.
+                beat = Instant::now();
+                continue;
+            };
+            let sleep = tokio::time::sleep_until(wake.into());
+            futures::future::select(
+                std::pin::pin!(sleep),
+                std::pin::pin!(self.changed.notified()),
+            )
+            .await;
             if self.paused.load(Ordering::SeqCst) {
                 continue;
             }
             let now = Instant::now();
-            if let Some(late) = wake.and_then(|wake| now.checked_duration_since(wake))
-                && late > self.heartbeat_interval
-            {
+            if now.saturating_duration_since(wake) > self.heartbeat_interval {
                 // What others sent meanwhile has not been taken yet.
                 self.grant_time(now);
             }

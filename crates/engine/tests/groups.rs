@@ -124,7 +124,7 @@ async fn removing_leaves_nothing() {
     let journal = raft_kv_journal::Journal::open(options).unwrap();
     let state = journal.group(5).state();
     assert!(
-        state.vote.is_none() && state.snapshot.is_none() && state.next_index == 0,
+        state.committed.is_none() && state.snapshot.is_none() && state.next_index == 0,
         "{state:?}"
     );
     assert_eq!(journal.groups(), [6]);

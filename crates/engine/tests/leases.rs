@@ -220,9 +220,10 @@ async fn late_answers_do_not_renew_a_lease() {
     cluster.router.hold_answers(cluster.ids[leader], true);
     cluster.node(leader).engine.pause_timer(true);
     for place in &rest {
-        cluster
-            .router
-            .cut_towards(cluster.ids[leader], cluster.ids[*place], true);
+        // Neither hears of the other's requests; answers to what was sent before are on their way.
+        let (old, other) = (cluster.ids[leader], cluster.ids[*place]);
+        cluster.router.cut_towards(old, other, true);
+        cluster.router.cut_towards(other, old, true);
     }
     cluster.leader(&rest).await;
     loading.abort();
@@ -230,6 +231,35 @@ async fn late_answers_do_not_renew_a_lease() {
     cluster.node(leader).engine.pause_timer(false);
     let_lease_pass().await;
     watcher.finish();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_follower_that_stood_still_hears_its_leader_before_it_stands_for_election() {
+    let cluster = Cluster::start(3, 10, |options| {
+        options.heartbeat_interval_ms = 400;
+        options.election_timeout_ms = 1600;
+    });
+    cluster.create(&[0, 1, 2]).await;
+    let leader = cluster.leader(&[0, 1, 2]).await;
+    let follower = (leader + 1) % 3;
+    let (from, to) = (cluster.ids[leader], cluster.ids[follower]);
+    let engine = &cluster.node(follower).engine;
+    // As if its process stood still: it takes nothing, and its timer does nothing.
+    cluster.router.cut_towards(from, to, true);
+    engine.pause_timer(true);
+    let_lease_pass().await;
+    tokio::time::sleep(Duration::from_millis(1600)).await;
+    cluster.router.stood(to);
+    cluster.router.cut_towards(from, to, false);
+    engine.pause_timer(false);
+    let leading = &cluster.node(leader).engine;
+    leading.submit(&frame(GROUP, 0, 1, 50), 0).unwrap();
+    let host = cluster.node(follower).host.clone();
+    until("heard", || async { host.view().requests(GROUP).len() == 1 }).await;
+    assert_eq!(cluster.router.stood(to), 0);
+    // The guard is for late timers only: a dead leader is replaced.
+    cluster.router.cut_towards(from, to, true);
+    until("stands", || async { cluster.router.stood(to) > 0 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -1,5 +1,7 @@
 //! Engines that reach each other over real streams on loopback.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::sync::atomic::Ordering;
@@ -308,6 +310,7 @@ async fn an_address_that_cannot_be_had_is_an_error_with_a_code() {
     );
     other.engine.close().await.unwrap();
     // Closed, it no longer listens.
-    let again = Node::open(options(&TempDir::new().unwrap()));
+    let directory = TempDir::new().unwrap();
+    let again = Node::open(options(&directory));
     again.engine.listen(at("127.0.0.1:0")).await.unwrap();
 }

@@ -428,7 +428,7 @@ fn renew_mark<T>(mark: &mut Option<Mark<T>>, place: Place) {
     }
 }
 
-fn check_length(bytes: usize) -> Result<(), JournalError> {
+pub(crate) fn check_length(bytes: usize) -> Result<(), JournalError> {
     if bytes > RECORD_BYTES_MAX {
         let what = format!("a record of {bytes} bytes is longer than {RECORD_BYTES_MAX}");
         return Err(JournalError::failed(what));

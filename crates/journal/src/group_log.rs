@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::book::{Book, Parked};
+use crate::book::{Book, Parked, check_length};
 use crate::error::{Completion, JournalError};
 use crate::group::GroupState;
 use crate::journal::Inner;
@@ -209,6 +209,16 @@ impl GroupLog {
     /// Saves the descriptor of the group.
     pub fn save_descriptor(&self, descriptor: Bytes, done: Completion) {
         self.submit(done, |book| book.save_descriptor(self.group, descriptor));
+    }
+
+    /// Drops everything of the group as `remove` does, and saves `vote` for the next log, in one
+    /// round.
+    pub fn remove_but(&self, vote: Bytes, done: Completion) {
+        self.submit(done, |book| {
+            check_length(vote.len())?;
+            book.remove(self.group);
+            book.save_vote(self.group, vote)
+        });
     }
 
     /// Drops everything of the group: what still comes by this log is refused. A log that is asked

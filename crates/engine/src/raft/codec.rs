@@ -24,20 +24,23 @@ const KIND_COMMANDS: u8 = 1;
 const KIND_MEMBERS_WITHOUT_ADDRESSES: u8 = 2;
 const KIND_MEMBERSHIP: u8 = 3;
 
-fn damaged(what: &str) -> io::Error {
+/// Bytes that do not hold to their format.
+pub(crate) fn damaged(what: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
         format!("a stored {what} does not decode"),
     )
 }
 
-fn put_log_id(into: &mut impl BufMut, log_id: &LogId) {
+/// Writes a log id.
+pub(crate) fn put_log_id(into: &mut impl BufMut, log_id: &LogId) {
     into.put_u64_le(log_id.leader_id.term);
     into.put_u64_le(log_id.leader_id.node_id);
     into.put_u64_le(log_id.index);
 }
 
-fn get_log_id(from: &mut impl Buf) -> LogId {
+/// Reads a log id of 24 bytes that are there.
+pub(crate) fn get_log_id(from: &mut impl Buf) -> LogId {
     let term = from.get_u64_le();
     let node_id = from.get_u64_le();
     LogId {

@@ -17,9 +17,8 @@ use tokio::sync::oneshot;
 use crate::error::io_error;
 use crate::group::Group;
 use crate::limits::{LOG_READ_BYTES_MAX, REPLICATION_BYTES_MAX};
-use crate::raft::codec::{
-    decode_entry, decode_log_id, decode_vote, encode_entry, encode_log_id, encode_vote,
-};
+use crate::raft::codec::{decode_entry, decode_log_id, encode_entry, encode_log_id};
+use crate::raft::remains::{decode_stored_vote, encode_stored_vote};
 use crate::raft::types::{Entry, LogId, Payload, TypeConfig, Vote};
 
 /// Waits for a change of the journal to be durable.
@@ -28,6 +27,29 @@ pub(crate) async fn durable(change: impl FnOnce(Completion)) -> io::Result<()> {
     change(Box::new(move |result| drop(sender.send(result))));
     let result = receiver.await.unwrap_or(Err(JournalError::Closed));
     result.map_err(io_error)
+}
+
+fn purged(log: &GroupLog) -> io::Result<Option<LogId>> {
+    let purged = log.state().purged;
+    let log_id = purged
+        .map(|(_, log_id)| decode_log_id(log_id))
+        .transpose()?;
+    Ok(log_id.flatten())
+}
+
+/// The last entry of a log, whether it is still there or was purged.
+pub(crate) async fn last_log_id(log: &GroupLog) -> io::Result<Option<LogId>> {
+    let state = log.state();
+    if state.first_index >= state.next_index {
+        return purged(log);
+    }
+    let log = log.clone();
+    let last = tokio::task::spawn_blocking(move || log.last_entry())
+        .await
+        .map_err(io::Error::other)?
+        .map_err(io_error)?;
+    let last = last.map(decode_entry).transpose()?;
+    Ok(last.map(|entry| entry.log_id))
 }
 
 /// Reads a group's log.
@@ -90,7 +112,7 @@ impl RaftLogReader<TypeConfig> for LogReader {
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
-        self.log.state().vote.map(decode_vote).transpose()
+        self.log.state().vote.map(decode_stored_vote).transpose()
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
@@ -130,27 +152,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     type LogReader = LogReader;
 
     async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
-        let state = self.log.state();
-        let purged = state
-            .purged
-            .map(|(_, log_id)| decode_log_id(log_id))
-            .transpose()?
-            .flatten();
-        let last_log_id = if state.first_index < state.next_index {
-            let log = self.log.clone();
-            let last = tokio::task::spawn_blocking(move || log.last_entry())
-                .await
-                .map_err(io::Error::other)?
-                .map_err(io_error)?;
-            last.map(decode_entry)
-                .transpose()?
-                .map(|entry| entry.log_id)
-        } else {
-            purged
-        };
         Ok(LogState {
-            last_purged_log_id: purged,
-            last_log_id,
+            last_purged_log_id: purged(&self.log)?,
+            last_log_id: last_log_id(&self.log).await?,
         })
     }
 
@@ -167,7 +171,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             // A vote for another may let it lead from the moment it is given.
             self.group.follow(vote);
         }
-        durable(|done| self.log.save_vote(encode_vote(vote), done)).await?;
+        let stored = encode_stored_vote(vote, self.group.floor().as_ref());
+        durable(|done| self.log.save_vote(stored, done)).await?;
         if leads {
             self.group.lead(vote.leader_id().term);
         }
@@ -204,6 +209,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         };
         let group = &self.group;
         let entries = entries.map(|entry| {
+            group.caught_up_with(&entry.log_id);
             if let Payload::Membership(membership) = &entry.payload {
                 group.append_members(entry.log_id, membership.clone());
             }

@@ -46,6 +46,7 @@ pub struct Router {
     lanes: Mutex<HashMap<(u64, u64), Lane>>,
     faults: Mutex<Faults>,
     released: Notify,
+    stood: Mutex<HashMap<u64, u64>>,
     pub requests: AtomicU64,
     pub pieces: AtomicU64,
 }
@@ -65,9 +66,15 @@ impl Router {
                 held: HashSet::new(),
             }),
             released: Notify::new(),
+            stood: Mutex::default(),
             requests: AtomicU64::new(0),
             pieces: AtomicU64::new(0),
         })
+    }
+
+    /// How many votes, or whether it would get them, a node has asked for since the last call.
+    pub fn stood(&self, node: u64) -> u64 {
+        self.stood.lock().remove(&node).unwrap_or(0)
     }
 
     /// Cuts or mends both directions between two nodes.
@@ -287,6 +294,9 @@ fn wait<T: Send + 'static>(answer: oneshot::Receiver<T>) -> Answer<T> {
 
 impl Peers for Link {
     fn request(&self, node: &Member, group: u32, request: Request) -> Answer<Response> {
+        if matches!(request, Request::Vote(_) | Request::PreVote(_)) {
+            *self.router.stood.lock().entry(self.node).or_default() += 1;
+        }
         let (sender, receiver) = oneshot::channel();
         let work = Work::Request(group, request, sender);
         self.router.send(self.node, node.node, work);
