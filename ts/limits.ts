@@ -164,3 +164,9 @@ export const SEED_CALL_MS = 1_000;
 export const JOIN_RETRY_MS = 100;
 /** Milliseconds before a node says again what it has been waiting for. */
 export const JOIN_SAY_MS = 5_000;
+/** Milliseconds that a call waits for a new group's leader, or for this node's replica of a group. */
+export const GROUP_WAIT_MS_MAX = 30_000;
+/** Milliseconds before a node that leaves says again how many groups it still holds. */
+export const LEAVE_SAY_MS = 5_000;
+/** Milliseconds that a node has to say how its replicas stand. */
+export const SURVEY_CALL_MS = 1_000;

@@ -2,12 +2,11 @@
  * An active node: the engine, the replicas that it runs, the client of its callers, and the fleet's
  * own group. Everything that `api/` offers to users stands on it.
  */
-import { type CallSettings, type CallTarget, DEFAULT_CALL } from "../client/call.ts";
+import { type CallSettings, type CallTarget, callError, DEFAULT_CALL } from "../client/call.ts";
 import { Client, NO_KEY } from "../client/client.ts";
 import { groupRoute } from "../client/outbox.ts";
 import { Reads } from "../client/reads.ts";
 import { HostCalls } from "../cluster/calls.ts";
-import { encodeValue } from "../codec/value.ts";
 import { RaftKVError } from "../errors.ts";
 import type { FleetCommand, FleetError, FleetReplies } from "../fleet/commands.ts";
 import { fleetModule } from "../fleet/fleet.ts";
@@ -17,14 +16,17 @@ import {
   type FleetGroup,
   type FleetState,
   groupById,
+  isForgotten,
 } from "../fleet/state.ts";
-import { Host, type HostCall, type HostListener } from "../host/host.ts";
+import { Host, type HostCall, type HostListener, type PeerState } from "../host/host.ts";
 import type { Replica } from "../host/replica.ts";
 import { DataMachine } from "../machine/data-machine.ts";
 import { type NativeEngine, openEngine } from "../native/engine.ts";
 import { ROUTE_GROUP } from "../native/frames.ts";
-import { VERSION } from "../version.ts";
+import { ClusterOfNode } from "./cluster.ts";
 import type { RaftKVEventEmitter } from "./events.ts";
+import { FleetDuties } from "./fleet-duties.ts";
+import { GroupSurvey } from "./group-survey.ts";
 import { LocalGroups } from "./groups.ts";
 import { HookedMachine } from "./hooked-machine.ts";
 import type { Logger, NodeSettings } from "./options.ts";
@@ -72,6 +74,11 @@ export class Core implements HostListener {
   /** Reads of groups, wherever they are led. */
   readonly reads: Reads;
   readonly groups: LocalGroups;
+  readonly cluster: ClusterOfNode;
+  readonly duties: FleetDuties;
+  readonly survey: GroupSurvey;
+  /** Group modules that the program had bound when the node was opened. */
+  readonly modules: readonly string[];
   /** This node's id. */
   readonly nodeId: number;
   /** This node's name, as the fleet lists it. */
@@ -88,8 +95,10 @@ export class Core implements HostListener {
     events: RaftKVEventEmitter,
     engine: NativeEngine,
     openedAt: number,
+    modules: readonly string[],
   ) {
     this.zone = zone;
+    this.modules = modules;
     this.settings = settings;
     this.events = events;
     this.engine = engine;
@@ -111,12 +120,16 @@ export class Core implements HostListener {
     });
     this.groups = new LocalGroups(engine, this.host, this.nodeId, {
       fleet: () => this.fleet,
+      hasPeers: settings.listen !== undefined,
       confirmRemoved: async ({ id }) => {
         await this.fleetCommand({ type: "confirmRemoved", group: id, node: this.nodeId });
       },
       attached: (replica) => this.keyspaces?.attached(replica),
       warn: (message, cause) => this.warn(message, cause),
     });
+    this.cluster = new ClusterOfNode(this);
+    this.duties = new FleetDuties(this);
+    this.survey = new GroupSurvey(this, this.calls);
   }
 
   /** Opens the node's data directory and brings the node into its cluster. */
@@ -132,9 +145,9 @@ export class Core implements HostListener {
     const engine = await openEngine(settings, receive).catch((error: unknown) => {
       throw namingDirectory(error, settings.dataDir);
     });
-    core = new Core(zone, settings, events, engine, openedAt);
+    core = new Core(zone, settings, events, engine, openedAt, modules);
     try {
-      await core.join(modules);
+      await core.cluster.join();
       return core;
     } catch (error) {
       await core.close();
@@ -145,6 +158,27 @@ export class Core implements HostListener {
   /** The fleet's state as this node knows it. */
   get fleet(): FleetState {
     return this.fleetMachine.state;
+  }
+
+  /** Is the node not being closed? */
+  get isOpen(): boolean {
+    return this.closed === undefined;
+  }
+
+  /** Makes this node's replica of the fleet's group, which `open` has the engine open. */
+  async openFleet(open: () => Promise<number>): Promise<void> {
+    this.fleetMachine.reset();
+    const replica = this.host.attach(FLEET_GROUP, FLEET_NAME, () => this.fleetMachine);
+    replica.onApplied = () => this.fleetChanged();
+    replica.leaseSlot = await open();
+  }
+
+  /** Follows the fleet's state, once this node is in it: before, the state may be an old one. */
+  fleetChanged(): void {
+    this.cluster.fleetApplied();
+    if (!this.cluster.isJoined) return;
+    this.groups.reconcile();
+    this.duties.fleetChanged();
   }
 
   /** Ends what waits in the background of a call. @throws `CLOSED` once `close` was called */
@@ -198,8 +232,10 @@ export class Core implements HostListener {
   async close(): Promise<void> {
     const closed = new RaftKVError("CLOSED", "the node is closed", { outcome: "not applied" });
     this.closed ??= closed;
-    this.groups.close();
+    this.duties.stop();
+    this.groups.close(closed);
     this.calls.close(closed);
+    this.cluster.close(closed);
     this.client.refuseNew(closed);
     try {
       // What is in flight is answered while the engine closes.
@@ -221,6 +257,24 @@ export class Core implements HostListener {
     this.client.refused(request, reason, unknown);
   }
 
+  memberWanted(group: number, descriptor: Uint8Array): void {
+    if (group === FLEET_GROUP) this.cluster.fleetWanted();
+    else this.groups.memberWanted(group, descriptor);
+  }
+
+  memberRemoved(group: number): void {
+    if (group === FLEET_GROUP) this.cluster.fleetRemoved();
+    else this.groups.memberRemoved(group);
+  }
+
+  peerChanged(node: number, state: PeerState): void {
+    this.duties.peerChanged(node, state);
+  }
+
+  streamRefused(node: number, _reason: number, message: string): void {
+    this.settings.logger?.warn(`${this.nameOf(node)}: ${message}`);
+  }
+
   called(call: HostCall): void {
     this.calls.receive(call);
   }
@@ -230,6 +284,7 @@ export class Core implements HostListener {
     if (replica.leading || isElsewhere) this.client.leaderAppeared();
     if (replica.machine instanceof HookedMachine) replica.machine.lead(replica.leading);
     this.keyspaces?.leaderChanged(replica);
+    this.duties.leaderChanged(replica);
     const node = replica.leader === 0 ? null : this.nameOf(replica.leader);
     this.events.emit("leaderChange", { group: replica.name, node });
   }
@@ -262,32 +317,6 @@ export class Core implements HostListener {
     return [...group.members, ...group.leaving, ...group.learners];
   }
 
-  private async join(modules: readonly string[]): Promise<void> {
-    const { engine, host } = this;
-    const replica = host.attach(FLEET_GROUP, FLEET_NAME, () => this.fleetMachine);
-    const descriptor = encodeValue({ name: FLEET_NAME, module: FLEET_NAME, settings: {} });
-    replica.leaseSlot = await engine.createGroup(FLEET_GROUP, descriptor);
-    const { cluster, node, incarnation } = engine.identity();
-    const clusterId = cluster.toString(36);
-    await this.fleetCommand({ type: "foundCluster", clusterId, founder: node });
-    await this.fleetCommand({
-      type: "joinNode",
-      now: Date.now(),
-      node: {
-        id: node,
-        name: this.nodeName,
-        zone: this.zone,
-        address: null,
-        version: VERSION,
-        incarnation,
-        modules,
-      },
-    });
-    await this.groups.sweep();
-    replica.onApplied = () => this.groups.reconcile();
-    this.groups.reconcile();
-  }
-
   private target(route: number): CallTarget {
     if ((route & ROUTE_GROUP) === 0) {
       const keyspace = this.keyspaces?.keyspaceOf(route);
@@ -301,16 +330,15 @@ export class Core implements HostListener {
   private absence(route: number): RaftKVError | undefined {
     if ((route & ROUTE_GROUP) === 0) return this.keyspaces?.absence(route);
     const id = (route & ~ROUTE_GROUP) >>> 0;
-    for (const group of this.fleet.groups.values()) {
-      if (group.id !== id || id === FLEET_GROUP || this.groups.isBound(group.module)) continue;
-      if (this.reads.isElsewhere(id)) return undefined;
-      return new RaftKVError(
-        "MODULE_NOT_BOUND",
-        `this node's program has not bound the code of group ${group.name}; ` +
-          "call bindGroupModule or openKeyspace first",
-        { group: group.name },
-      );
-    }
-    return undefined;
+    if (isForgotten(this.fleet, id)) return callError("NO_SUCH_SHARD", "not applied", {});
+    const group = groupById(this.fleet, id);
+    if (group === undefined || id === FLEET_GROUP) return undefined;
+    if (this.groups.isBound(group.module) || this.reads.isElsewhere(id)) return undefined;
+    return new RaftKVError(
+      "MODULE_NOT_BOUND",
+      `this node's program has not bound the code of group ${group.name}; ` +
+        "call bindGroupModule or openKeyspace first",
+      { group: group.name },
+    );
   }
 }

@@ -1,25 +1,35 @@
 /**
- * Keeps this node's replicas as the fleet's state says: opens the groups that this node is a member
- * of and whose code its program has bound, and takes removed ones down.
+ * Keeps this node's replicas as the fleet's state says: creates and opens the groups that this node
+ * is a member of, tells the engine where the others live, and takes removed ones down.
  *
  * It compares what should be with what is, so it may run at any time and any number of times, and
- * a crash in the middle is mended by the next run.
+ * a crash in the middle is mended by the next run. Who is a member is decided by a group's own log:
+ * a leader makes its members ("member wanted") and dismisses them ("member removed"); only a new
+ * group's first member creates it.
  */
-import { encodeValue } from "../codec/value.ts";
-import type { FleetGroup, FleetState } from "../fleet/state.ts";
+import { decodeValue, encodeValue } from "../codec/value.ts";
+import { RaftKVError } from "../errors.ts";
+import { FLEET_GROUP, type FleetGroup, type FleetState, isForgotten } from "../fleet/state.ts";
 import type { Host } from "../host/host.ts";
 import type { Replica } from "../host/replica.ts";
+import { GROUP_WAIT_MS_MAX } from "../limits.ts";
 import type { StateMachine } from "../machine/machine.ts";
 import type { Sessions } from "../machine/sessions.ts";
-import type { NativeEngine } from "../native/engine.ts";
+import type { MemberAddress, NativeEngine } from "../native/engine.ts";
+import { Waiters } from "./waiters.ts";
+
+/** What a replica is made with, the same on every node: a group's descriptor. */
+export type HostedGroup = Pick<FleetGroup, "id" | "name" | "module" | "settings">;
 
 /** Builds the machine of a group whose code is bound. */
-export type BuildMachine = (group: FleetGroup, sessions: Sessions) => StateMachine;
+export type BuildMachine = (group: HostedGroup, sessions: Sessions) => StateMachine;
 
 /** What the groups ask the rest of the node. */
 export interface GroupsContext {
   /** The fleet's state as this node knows it. */
   fleet(): FleetState;
+  /** Can other nodes reach this one? Then it keeps groups whose code is not bound. */
+  readonly hasPeers: boolean;
   /** Tells the fleet that this node has taken a group down. */
   confirmRemoved(group: FleetGroup): Promise<void>;
   /** A replica was made, and is about to be opened. */
@@ -31,6 +41,11 @@ export interface GroupsContext {
 /** How long to wait before a group that could not be opened is tried again, in milliseconds. */
 const RETRY_MS = 500;
 
+/** The bytes that a group's replicas are created with. */
+export function groupDescriptor({ name, module, settings }: Omit<HostedGroup, "id">): Uint8Array {
+  return encodeValue({ name, module, settings });
+}
+
 /** This node's groups, see the head of this file. */
 export class LocalGroups {
   private readonly engine: NativeEngine;
@@ -38,9 +53,17 @@ export class LocalGroups {
   private readonly node: number;
   private readonly context: GroupsContext;
   private readonly builders = new Map<string, BuildMachine>();
+  /** Groups of which the engine has a replica, open or not. */
+  private readonly stored = new Map<number, HostedGroup>();
+  /** Those that are open without their code. */
+  private readonly following = new Set<number>();
   private readonly opening = new Map<number, Promise<Replica>>();
   private readonly opened = new Set<number>();
   private readonly removing = new Set<number>();
+  /** Which state of a group that is not here the engine was told. */
+  private readonly elsewhere = new Map<number, number>();
+  private readonly awaitingOpen = new Waiters<Replica>();
+  private readonly awaitingLeader = new Waiters<void>();
   private retry: NodeJS.Timeout | undefined;
   private closed = false;
 
@@ -49,6 +72,7 @@ export class LocalGroups {
     this.host = host;
     this.node = node;
     this.context = context;
+    for (const { group, descriptor } of engine.storedGroups()) this.keep(group, descriptor);
   }
 
   /** Binds code: groups of this module are opened from now on. */
@@ -66,75 +90,195 @@ export class LocalGroups {
     return this.opened.has(group);
   }
 
+  /** The groups of which there is a replica here, open or not. */
+  storedGroups(): Iterable<number> {
+    return this.stored.keys();
+  }
+
   /** Brings this node's replicas to what the fleet says. */
   reconcile(): void {
     if (this.closed) return;
-    for (const group of this.context.fleet().groups.values()) {
-      if (!group.members.includes(this.node)) continue;
-      if (group.state === "removing") {
-        void this.remove(group);
-      } else if (!this.opened.has(group.id) && this.builders.has(group.module)) {
-        this.open(group).catch((error: unknown) => this.failed(`open ${group.name}`, error));
-      }
+    const fleet = this.context.fleet();
+    for (const group of fleet.groups.values()) {
+      if (group.id === FLEET_GROUP) continue;
+      if (group.created) this.awaitingLeader.resolve(group.id);
+      if (group.state === "removing") this.takeDown(group);
+      else if (this.stored.has(group.id) || this.creates(group)) this.openSoon(group);
+      else this.lookElsewhere(group);
+    }
+    for (const id of this.elsewhere.keys()) {
+      if (isForgotten(fleet, id)) this.forgetElsewhere(id);
+    }
+    for (const id of this.stored.keys()) {
+      if (isForgotten(fleet, id)) void this.discard(id);
     }
   }
 
-  /** Opens this node's replica of a group; resolves when it serves. */
+  /**
+   * Waits until this node's replica of a group is open. @throws `NO_LEADER` when the group's leader
+   * made none in time
+   */
   open(group: FleetGroup): Promise<Replica> {
-    const replica = this.host.replica(group.id);
-    if (replica !== undefined && this.opened.has(group.id)) return Promise.resolve(replica);
-    const running = this.opening.get(group.id);
+    const { id } = group;
+    const replica = this.host.replica(id);
+    if (replica !== undefined && this.opened.has(id)) return Promise.resolve(replica);
+    const running = this.opening.get(id);
     if (running !== undefined) return running;
-    const opening = this.start(group).finally(() => this.opening.delete(group.id));
+    if (this.stored.has(id) || this.creates(group)) return this.start(group);
+    return this.awaitingOpen.wait(id, GROUP_WAIT_MS_MAX, () => noLeader(group));
+  }
+
+  /** Waits until a group can be called: it is open here, or its leader made it elsewhere. */
+  async ready(group: FleetGroup): Promise<void> {
+    if (this.stored.has(group.id) || this.creates(group)) {
+      await this.open(group);
+    } else if (!group.created) {
+      await this.awaitingLeader.wait(group.id, GROUP_WAIT_MS_MAX, () => noLeader(group));
+    }
+  }
+
+  /** A leader made this node a member: the engine holds a replica, without its code. */
+  memberWanted(group: number, descriptor: Uint8Array): void {
+    this.keep(group, descriptor);
+    this.following.add(group);
+    this.elsewhere.delete(group);
+    if (isForgotten(this.context.fleet(), group)) void this.discard(group);
+    else this.openSoon(this.stored.get(group) as HostedGroup);
+  }
+
+  /** This node is no member any more: the engine has deleted the replica. */
+  memberRemoved(group: number): void {
+    this.stored.delete(group);
+    this.following.delete(group);
+    this.opened.delete(group);
+    this.reconcile();
+  }
+
+  /** Opens and removes nothing any more, and ends what waits with `error`. */
+  close(error: RaftKVError): void {
+    this.closed = true;
+    clearTimeout(this.retry);
+    this.awaitingOpen.rejectAll(error);
+    this.awaitingLeader.rejectAll(error);
+  }
+
+  private keep(group: number, descriptor: Uint8Array): void {
+    if (group === FLEET_GROUP) return;
+    const { name, module, settings } = decodeValue(descriptor) as Omit<HostedGroup, "id">;
+    this.stored.set(group, { id: group, name, module, settings });
+  }
+
+  /** Is it this node that makes a new group? */
+  private creates({ created, members }: FleetGroup): boolean {
+    return !created && members[0] === this.node;
+  }
+
+  private openSoon(group: HostedGroup): void {
+    const { id, name, module } = group;
+    if (this.opened.has(id) || this.opening.has(id)) return;
+    if (this.builders.has(module)) {
+      this.start(group).catch((error: unknown) => this.failed(`open ${name}`, error));
+    } else if (this.context.hasPeers && this.stored.has(id) && !this.following.has(id)) {
+      this.following.add(id);
+      this.engine.openUnbound(id).catch((error: unknown) => {
+        this.following.delete(id);
+        this.failed(`keep ${name}`, error);
+      });
+    }
+  }
+
+  private start(group: HostedGroup): Promise<Replica> {
+    const opening = this.make(group).finally(() => this.opening.delete(group.id));
     this.opening.set(group.id, opening);
     return opening;
   }
 
-  /** Removes groups that the engine still stores and the fleet has forgotten. */
-  async sweep(): Promise<void> {
-    const known = new Set([...this.context.fleet().groups.values()].map(({ id }) => id));
-    for (const { group } of this.engine.storedGroups()) {
-      if (known.has(group) || this.host.replica(group) !== undefined) continue;
-      await this.engine.removeGroup(group);
-    }
-  }
-
-  /** Opens and removes nothing any more. */
-  close(): void {
-    this.closed = true;
-    clearTimeout(this.retry);
-  }
-
-  private async start(group: FleetGroup): Promise<Replica> {
-    const build = this.builders.get(group.module);
-    if (build === undefined) throw new Error(`the code of ${group.name} is not bound`);
-    const replica = this.host.attach(group.id, group.name, (sessions) => build(group, sessions));
+  private async make(group: HostedGroup): Promise<Replica> {
+    const { id, name, module } = group;
+    const build = this.builders.get(module);
+    if (build === undefined) throw new Error(`the code of ${module} is not bound`);
+    const replica = this.host.attach(id, name, (sessions) => build(group, sessions));
     this.context.attached(replica);
     try {
-      const { name, module, settings } = group;
-      const descriptor = encodeValue({ name, module, settings });
-      replica.leaseSlot = await this.engine.createGroup(group.id, descriptor);
-      this.opened.add(group.id);
+      const known = this.context.fleet().groups.get(name);
+      const creates = known?.id === id && this.creates(known);
+      // What a creator that was killed had begun is done again.
+      replica.leaseSlot = creates ? await this.create(known) : await this.engine.bindGroup(id);
+      if (!this.stored.has(id)) throw new Error("it was removed meanwhile");
+      this.opened.add(id);
+      this.following.delete(id);
+      this.awaitingOpen.resolve(id, replica);
+      this.awaitingLeader.resolve(id);
       return replica;
     } catch (error) {
-      this.host.detach(group.id);
+      if (this.host.replica(id) === replica) this.host.detach(id);
       throw error;
     }
   }
 
+  private async create(group: FleetGroup): Promise<number> {
+    const { id, name, module, settings, members } = group;
+    const descriptor = groupDescriptor(group);
+    const slot = await this.engine.createGroupWith(id, descriptor, this.addresses(members));
+    this.stored.set(id, { id, name, module, settings });
+    return slot;
+  }
+
+  /** Commands for a group without a replica here are sent to its members. */
+  private lookElsewhere(group: FleetGroup): void {
+    const { id, members, leaving, version, confirmed } = group;
+    const settled = version === confirmed;
+    const told = version * 2 + (settled ? 1 : 0);
+    if (this.elsewhere.get(id) === told) return;
+    this.elsewhere.set(id, told);
+    const holders = settled ? members : [...members, ...leaving];
+    const others = this.addresses(holders.filter((node) => node !== this.node));
+    this.engine.setMembersElsewhere(id, others).catch((error: unknown) => {
+      this.elsewhere.delete(id);
+      // A leader made this node a member at the same moment: nothing is elsewhere any more.
+      if (!this.stored.has(id)) this.failed(`follow where ${group.name} lives`, error);
+    });
+  }
+
+  private forgetElsewhere(id: number): void {
+    this.elsewhere.delete(id);
+    this.engine.setMembersElsewhere(id, []).catch(() => undefined);
+  }
+
+  private addresses(nodes: readonly number[]): MemberAddress[] {
+    const known = this.context.fleet().nodes;
+    return nodes.map((node) => ({ node, address: known.get(node)?.address ?? "" }));
+  }
+
+  private takeDown(group: FleetGroup): void {
+    if (this.elsewhere.has(group.id)) this.forgetElsewhere(group.id);
+    if (group.members.includes(this.node)) void this.remove(group);
+  }
+
   private async remove(group: FleetGroup): Promise<void> {
-    if (this.removing.has(group.id)) return;
-    this.removing.add(group.id);
+    if (!(await this.discard(group.id))) return;
+    await this.context
+      .confirmRemoved(group)
+      .catch((error: unknown) => this.failed(`confirm the removal of ${group.name}`, error));
+  }
+
+  /** Deletes this node's replica of a group, if it has one; false: not now. */
+  private async discard(id: number): Promise<boolean> {
+    if (this.removing.has(id)) return false;
+    this.removing.add(id);
     try {
-      await this.opening.get(group.id)?.catch(() => undefined);
-      this.host.detach(group.id);
-      this.opened.delete(group.id);
-      await this.engine.removeGroup(group.id);
-      await this.context.confirmRemoved(group);
+      await this.opening.get(id)?.catch(() => undefined);
+      this.host.detach(id);
+      this.opened.delete(id);
+      await this.engine.removeGroup(id);
+      this.stored.delete(id);
+      this.following.delete(id);
+      return true;
     } catch (error) {
-      this.failed(`remove ${group.name}`, error);
+      this.failed(`remove group ${id}`, error);
+      return false;
     } finally {
-      this.removing.delete(group.id);
+      this.removing.delete(id);
     }
   }
 
@@ -146,4 +290,12 @@ export class LocalGroups {
       this.reconcile();
     }, RETRY_MS).unref();
   }
+}
+
+function noLeader({ name }: FleetGroup): RaftKVError {
+  return new RaftKVError(
+    "NO_LEADER",
+    `no leader of ${name} has made this node a member; is a majority of its nodes up?`,
+    { group: name, outcome: "not applied" },
+  );
 }

@@ -15,6 +15,7 @@ import type { KeyIndex } from "../shard/entry.ts";
 import { ShardMachine } from "../shard/machine.ts";
 import type { LeaderHook, ValuePerKey } from "../shard/module.ts";
 import type { Core, KeyspacesOfNode } from "./core.ts";
+import type { HostedGroup } from "./groups.ts";
 import { HookObserver } from "./hook-observer.ts";
 
 /** The module name under which a keyspace's shards are known to the fleet. */
@@ -98,6 +99,8 @@ export class LocalKeyspaces implements KeyspacesOfNode {
     }
     const replica = await core.groups.open(core.group(DIRECTORY_NAME) as FleetGroup);
     replica.onApplied = () => this.directoryChanged();
+    // A command that changes nothing comes back once this replica has caught up with the leader.
+    await core.command(replica.group, { type: "report", now: Date.now(), shards: [] });
     this.directoryChanged();
     return replica;
   }
@@ -240,7 +243,11 @@ export class LocalKeyspaces implements KeyspacesOfNode {
     if (number >= 0) this.byNumber.set(number, keyspace);
   }
 
-  private buildShard(keyspace: LocalKeyspace, group: FleetGroup, sessions: Sessions): ShardMachine {
+  private buildShard(
+    keyspace: LocalKeyspace,
+    group: HostedGroup,
+    sessions: Sessions,
+  ): ShardMachine {
     const { module } = keyspace;
     if (module === undefined) throw new Error(`no code is bound to ${keyspace.name}`);
     const { range } = group.settings as unknown as ShardSettings;

@@ -84,7 +84,7 @@ export class NodeLifecycle {
 
   /** Leaves the cluster and closes the node. */
   async deactivate(): Promise<void> {
-    this.core();
+    await this.core().cluster.leave();
     await this.close();
   }
 

@@ -11,6 +11,7 @@ import { resultValue } from "../host/replica.ts";
 import type { DataHook, DataModule } from "../machine/data-module.ts";
 import { Refusal } from "../machine/machine.ts";
 import type { Core } from "./core.ts";
+import type { GroupWithoutLeader } from "./group-survey.ts";
 import { HookedMachine } from "./hooked-machine.ts";
 import type { NodeLifecycle } from "./lifecycle.ts";
 import { judged } from "./option-values.ts";
@@ -31,12 +32,6 @@ export interface GroupConfig<State, Arg, Ret, QArg, QRet> {
   /** Side effects on the node that leads the group. */
   readonly hook?: DataHook<State, Arg, Ret, QArg, QRet>;
 }
-
-/** A group that no leader answers for, and what this node knows of it. */
-export type GroupWithoutLeader = readonly [
-  group: string,
-  replica: { readonly node: string; readonly state: string },
-];
 
 /** The module name under which a user's group is known to the fleet. */
 function groupModule(name: string): string {
@@ -90,8 +85,9 @@ export class RaftFleetFunctions {
 
   /** Nodes of the cluster that this node cannot reach, and since when. */
   async unreachableNodes(): Promise<Record<string, Date>> {
-    this.core();
-    return {};
+    const core = this.core();
+    const since = core.duties.unreachableNodes();
+    return Object.fromEntries([...since].map(([node, date]) => [core.nameOf(node), date]));
   }
 
   /**
@@ -131,7 +127,7 @@ export class RaftFleetFunctions {
       token: randomUUID(),
     });
     const added = core.group(name);
-    if (added !== undefined) await core.groups.open(added);
+    if (added !== undefined) await core.groups.ready(added);
   }
 
   /** Removes a group with its data. @throws `NOT_FOUND` */
@@ -210,18 +206,12 @@ export class RaftFleetFunctions {
     return leader === 0 ? null : core.nameOf(leader);
   }
 
-  /** Groups with a member on this node for which no leader is known. */
+  /**
+   * Groups that no node leads at present, as far as they can be reached, with the state of each of
+   * their members: what has to be mended before such a group answers again.
+   */
   async findConsensusGroupsWithNoEstablishedLeader(): Promise<GroupWithoutLeader[]> {
-    const core = this.core();
-    const found: GroupWithoutLeader[] = [];
-    for (const { id, name, state, system, members, module } of core.fleet.groups.values()) {
-      if (state !== "active" || system || !members.includes(core.nodeId)) continue;
-      const leader = core.host.replica(id)?.leader ?? 0;
-      if (leader !== 0) continue;
-      const why = core.groups.isBound(module) ? "no leader" : "module not bound";
-      found.push([name, { node: core.nodeName, state: why }]);
-    }
-    return found;
+    return this.core().survey.groupsWithoutLeader();
   }
 
   private core(): Core {

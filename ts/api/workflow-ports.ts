@@ -90,7 +90,7 @@ export class NodePorts implements WorkflowPorts {
       token,
     })) as FleetReplies["addGroup"];
     const group = reply.ok ? this.core.group(name) : undefined;
-    if (group?.members.includes(this.node)) await this.core.groups.open(group);
+    if (group !== undefined) await this.core.groups.ready(group);
     return reply;
   }
 

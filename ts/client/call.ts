@@ -31,7 +31,7 @@ export interface ClientContext {
   target(route: number): CallTarget;
   /** The error that storage failed with, if it did. */
   storageError(): RaftKVError | undefined;
-  /** Why nothing answers for a route here: MODULE_NOT_BOUND, NO_SUCH_KEYSPACE ... if known. */
+  /** Why nothing will answer for a route: MODULE_NOT_BOUND, NO_SUCH_SHARD ..., if that is known. */
   absence(route: number): RaftKVError | undefined;
 }
 

@@ -363,10 +363,7 @@ export class Client {
       this.fail(state, withOutcome(absence, state.unknown ? "unknown" : "not applied"));
       return;
     }
-    if (state.home === state.route && (state.home & ROUTE_GROUP) !== 0) {
-      this.fail(state, this.error(state, "NO_SUCH_SHARD"));
-      return;
-    }
+    // It is on its way here, or its members change.
     state.route = state.home;
     this.retryShard(state);
   }

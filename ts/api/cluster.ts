@@ -1,0 +1,280 @@
+/**
+ * This node among the others: listens, joins the cluster, keeps the fleet's replica, knows where the
+ * other nodes are reached, and leaves.
+ */
+import { pause } from "../client/pause.ts";
+import type { HostCalls } from "../cluster/calls.ts";
+import {
+  type Admission,
+  type JoinPorts,
+  joinCluster,
+  type SeedStatus,
+} from "../cluster/joining.ts";
+import { RaftKVError } from "../errors.ts";
+import type { JoiningNode } from "../fleet/commands.ts";
+import { FLEET_GROUP, FLEET_NAME } from "../fleet/state.ts";
+import { LEAVE_SAY_MS } from "../limits.ts";
+import { VERSION } from "../version.ts";
+import type { Core } from "./core.ts";
+import { groupDescriptor } from "./groups.ts";
+import { Waiters } from "./waiters.ts";
+
+/** Ids of clusters are below this. */
+const CLUSTER_ID_END = 2 ** 52;
+
+/** Types of the calls by which nodes find their cluster and each other. */
+const CALL = { status: "status", join: "join", announce: "announce" } as const;
+
+/** Where nodes are reached, as one of them knows. */
+type Addresses = readonly (readonly [node: number, address: string])[];
+
+/** See the head of this file. */
+export class ClusterOfNode {
+  private readonly core: Core;
+  private readonly calls: HostCalls;
+  /** Where this node is reached; `null` without `listen`. */
+  private address: string | null = null;
+  private cluster: number;
+  private fleetStored: boolean;
+  private joined = false;
+  private leaving = false;
+  /** Where the fleet says that nodes are reached. */
+  private readonly addresses = new Map<number, string>();
+  private readonly awaitingFleet = new Waiters<void>();
+
+  constructor(core: Core) {
+    this.core = core;
+    this.calls = core.calls;
+    this.cluster = core.engine.identity().cluster;
+    this.fleetStored = core.engine.storedGroups().some(({ group }) => group === FLEET_GROUP);
+    const anyone = { fromAnyone: true };
+    this.calls.handle(CALL.status, () => ({ cluster: this.joined ? this.cluster : 0 }), anyone);
+    this.calls.handle(CALL.join, ({ node }) => this.admit(node as JoiningNode), anyone);
+    this.calls.handle(CALL.announce, ({ address }, { node }) =>
+      this.announced(node, String(address)),
+    );
+  }
+
+  /** Is this node entered in the fleet, and the fleet's state here one that counts? */
+  get isJoined(): boolean {
+    return this.joined;
+  }
+
+  /** Listens for other nodes, and enters the cluster; resolves once this node is in the fleet. */
+  async join(): Promise<void> {
+    const { engine, settings } = this.core;
+    const { listen, advertise, tls } = settings;
+    if (listen !== undefined) {
+      this.address = await engine.listen({
+        listen,
+        ...(advertise === undefined ? {} : { advertise }),
+        ...(tls === undefined ? {} : { tls: { ca: tls.ca, cert: tls.cert, key: tls.key } }),
+      });
+    }
+    await this.enter();
+  }
+
+  /** A leader of the fleet made this node a member. */
+  fleetWanted(): void {
+    const { core } = this;
+    this.fleetStored = true;
+    core
+      .openFleet(() => core.engine.bindGroup(FLEET_GROUP))
+      .then(() => this.awaitingFleet.resolve(FLEET_GROUP))
+      .catch((error: unknown) => core.warn("could not open the fleet's group", error));
+  }
+
+  /** This node is no member of the fleet any more: it has left, or was taken for lost. */
+  fleetRemoved(): void {
+    this.fleetStored = false;
+    this.joined = false;
+    if (this.leaving) {
+      this.awaitingFleet.resolve(FLEET_GROUP);
+      return;
+    }
+    this.core.warn("the cluster took this node for lost; joining it again", this.core.nodeName);
+    this.enter().catch((error: unknown) => {
+      if (this.core.isOpen) this.core.warn("could not join the cluster again", error);
+    });
+  }
+
+  /** Tells the engine where nodes are reached, as far as the fleet has learnt something new. */
+  fleetApplied(): void {
+    const { engine, nodeId, fleet } = this.core;
+    for (const { id, address } of fleet.nodes.values()) {
+      if (address === null || id === nodeId || this.addresses.get(id) === address) continue;
+      this.addresses.set(id, address);
+      engine.setNodeAddress(id, address);
+    }
+    if (this.leaving && this.joined && !fleet.nodes.has(nodeId)) {
+      this.awaitingFleet.resolve(FLEET_GROUP);
+    }
+    for (const id of this.addresses.keys()) {
+      if (fleet.nodes.has(id) || !this.joined) continue;
+      this.addresses.delete(id);
+      engine.forgetNode(id);
+    }
+  }
+
+  /** Lets other nodes take over everything that this one holds; resolves when they have. */
+  async leave(): Promise<void> {
+    const { core } = this;
+    const others = [...core.fleet.nodes.values()].filter(
+      ({ id, state, unreachableSince }) =>
+        id !== core.nodeId && state === "active" && unreachableSince === null,
+    );
+    if (!this.joined || others.length === 0) return;
+    this.leaving = true;
+    const { incarnation } = core.engine.identity();
+    const left = this.left();
+    await core.fleetCommand({ type: "leaveNode", node: core.nodeId, incarnation, now: Date.now() });
+    await left;
+  }
+
+  /** Ends what waits here. */
+  close(error: RaftKVError): void {
+    this.awaitingFleet.rejectAll(error);
+  }
+
+  private async enter(): Promise<void> {
+    await joinCluster(this.ports());
+    this.joined = true;
+    this.core.fleetChanged();
+    this.core.duties.start();
+  }
+
+  private async left(): Promise<void> {
+    const late = () => new RaftKVError("TIMEOUT", "other nodes still take over groups");
+    while (this.core.isOpen) {
+      const left = this.awaitingFleet.wait(FLEET_GROUP, LEAVE_SAY_MS, late);
+      try {
+        return await left;
+      } catch (error) {
+        if (!this.core.isOpen) throw error;
+        const { nodeId, fleet } = this.core;
+        const held = [...fleet.groups.values()].filter(({ members }) => members.includes(nodeId));
+        this.core.settings.logger?.info(
+          `leaving: waiting until other nodes have taken over ${held.length} groups`,
+        );
+      }
+    }
+  }
+
+  private ports(): JoinPorts {
+    const { core } = this;
+    const { engine } = core;
+    // Where the others were reached before is as good as a seed for a node that has a cluster.
+    const known = this.cluster === 0 ? [] : [...this.addresses.values()];
+    return {
+      node: core.nodeId,
+      seeds: [...new Set([...core.settings.seeds, ...known])],
+      cluster: () => this.cluster,
+      hasFleet: () => this.fleetStored,
+      found: () => this.found(),
+      openFleet: async () => {
+        if (core.host.replica(FLEET_GROUP) !== undefined) return;
+        await core.openFleet(() => engine.bindGroup(FLEET_GROUP));
+      },
+      setCluster: (cluster) => this.setCluster(cluster),
+      status: async (seed, timeoutMs) => {
+        const answer = await this.calls.callAddress(seed, { type: CALL.status }, timeoutMs);
+        const { cluster } = answer.reply as Pick<SeedStatus, "cluster">;
+        return { node: answer.node, cluster };
+      },
+      requestAdmission: async (seed, timeoutMs) => {
+        const message = { type: CALL.join, node: this.description() };
+        const { reply } = await this.calls.callAddress(seed, message, timeoutMs);
+        const admission = reply as Admission & { readonly addresses: Addresses };
+        this.learn(admission.addresses);
+        return admission;
+      },
+      announce: async (seed, timeoutMs) => {
+        const message = { type: CALL.announce, address: this.address };
+        const { reply } = await this.calls.callAddress(seed, message, timeoutMs);
+        this.learn(reply as Addresses);
+      },
+      awaitFleet: (timeoutMs) => this.awaitFleet(timeoutMs),
+      register: () => this.register(),
+      pause,
+      elapsed: () => performance.now(),
+      say: (message) => core.settings.logger?.info(message),
+      checkOpen: () => core.checkOpen(),
+    };
+  }
+
+  private async found(): Promise<void> {
+    const { core } = this;
+    const { engine } = core;
+    const descriptor = groupDescriptor({ name: FLEET_NAME, module: FLEET_NAME, settings: {} });
+    const self = { node: core.nodeId, address: this.address ?? "" };
+    await core.openFleet(() => engine.createGroupWith(FLEET_GROUP, descriptor, [self]));
+    this.fleetStored = true;
+    const random = 1 + Math.floor(Math.random() * (CLUSTER_ID_END - 1));
+    await this.setCluster(this.cluster === 0 ? random : this.cluster);
+  }
+
+  private async setCluster(cluster: number): Promise<void> {
+    await this.core.engine.setCluster(cluster);
+    this.cluster = cluster;
+  }
+
+  private async awaitFleet(timeoutMs: number): Promise<boolean> {
+    if (this.core.host.replica(FLEET_GROUP) !== undefined) return true;
+    const late = new RaftKVError("TIMEOUT", "the fleet's leader made no member here yet");
+    try {
+      await this.awaitingFleet.wait(FLEET_GROUP, timeoutMs, () => late);
+      return true;
+    } catch (error) {
+      if (error === late) return false;
+      throw error;
+    }
+  }
+
+  /** Enters this node into the fleet; a founder names the cluster first. */
+  private async register(): Promise<void> {
+    const { core } = this;
+    if (core.fleet.clusterId === null) {
+      const clusterId = this.cluster.toString(36);
+      await core.fleetCommand({ type: "foundCluster", clusterId, founder: core.nodeId });
+    }
+    await core.fleetCommand({ type: "joinNode", now: Date.now(), node: this.description() });
+  }
+
+  private description(): JoiningNode {
+    const { nodeId, nodeName, zone, modules, engine } = this.core;
+    const { incarnation } = engine.identity();
+    const { address } = this;
+    return { id: nodeId, name: nodeName, zone, address, version: VERSION, incarnation, modules };
+  }
+
+  /** Takes a node into the fleet that has no cluster yet, or was dropped from this one. */
+  private async admit(node: JoiningNode): Promise<Admission & { readonly addresses: Addresses }> {
+    const { core } = this;
+    if (!this.joined || core.fleet.clusterId === null) {
+      throw new RaftKVError("NO_LEADER", "this node is not in its cluster yet", {
+        outcome: "not applied",
+      });
+    }
+    await core.fleetCommand({ type: "joinNode", node, now: Date.now() });
+    return { cluster: this.cluster, addresses: this.known() };
+  }
+
+  private announced(node: number, address: string): Addresses {
+    this.learn([[node, address]]);
+    return this.known();
+  }
+
+  private known(): Addresses {
+    const { nodeId } = this.core;
+    return this.address === null
+      ? [...this.addresses]
+      : [...this.addresses, [nodeId, this.address] as const];
+  }
+
+  /** Nodes may have other addresses by now than the fleet knows: it may have no leader for that. */
+  private learn(addresses: Addresses): void {
+    for (const [node, address] of addresses) {
+      if (node !== this.core.nodeId) this.core.engine.setNodeAddress(node, address);
+    }
+  }
+}
