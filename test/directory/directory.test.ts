@@ -242,12 +242,20 @@ describe("ownership", () => {
   test("another node takes a workflow over when the lease is over", () => {
     const directory = new Directory();
     directory.register("kv");
+    expect(directory.send({ type: "claim", workflow: 1 })).toMatchObject({ mine: true });
     directory.node = 2;
     expect(directory.send({ type: "claim", workflow: 1 })).toMatchObject({ mine: false });
     directory.now += 30_000;
     expect(directory.send({ type: "claim", workflow: 1 })).toMatchObject({ mine: true });
     directory.node = 1;
     expect(directory.send({ type: "claim", workflow: 1 })).toMatchObject({ mine: false });
+  });
+
+  test("whoever leads the directory takes up what another node asked for, at once", () => {
+    const directory = new Directory();
+    directory.register("kv");
+    directory.node = 2;
+    expect(directory.send({ type: "claim", workflow: 1 })).toMatchObject({ mine: true });
   });
 
   test("a workflow in which keys wait is taken over at once", () => {

@@ -113,7 +113,7 @@ function renewed<W extends Workflow>(
 export function cancelKeyspace(
   state: DirectoryState,
   name: string,
-  { node, now, lockPeriod }: { node: number; now: number; lockPeriod: number },
+  { node, now }: { node: number; now: number },
 ): { workflow: number; state: DirectoryState } {
   const groups = new Map<string, { name: string; token: string }>();
   const note = ({ name, token }: { name: string; token: string }) =>
@@ -135,7 +135,8 @@ export function cancelKeyspace(
     groups: [...groups.values()],
     startedAt: now,
     owner: node,
-    leaseUntil: now + lockPeriod,
+    // The caller may be any node: whoever leads the directory takes it up.
+    leaseUntil: 0,
     reason: null,
   });
   const keyspaces = new Map(state.keyspaces);
@@ -147,7 +148,7 @@ export function cancelKeyspace(
 export function addKeyspace(
   state: DirectoryState,
   entry: Parameters<typeof withKeyspace>[1],
-  { node, now, lockPeriod }: { node: number; now: number; lockPeriod: number },
+  { node, now }: { node: number; now: number },
   token: (workflow: number) => string,
 ): DirectoryState {
   const id = state.nextWorkflow;
@@ -159,7 +160,8 @@ export function addKeyspace(
     receiver: { name: shardName(entry.name, 0), token: token(id) },
     startedAt: now,
     owner: node,
-    leaseUntil: now + lockPeriod,
+    // The caller may be any node: whoever leads the directory takes it up.
+    leaseUntil: 0,
     reason: null,
   });
   return { ...added, nextKeyspace: state.nextKeyspace + 1, nextWorkflow: id + 1 };
