@@ -14,6 +14,7 @@ use crate::links::{get_head, method};
 use crate::membership::{self, GroupStatus};
 use crate::network::{IncomingPieces, Member, Peers, Request, Response};
 use crate::receiving;
+use crate::sleep;
 use crate::snapshot_receiving;
 
 impl Engine {
@@ -72,6 +73,7 @@ impl Engine {
             }
             // Not on a task of its own: proposed in the order of arrival.
             method::COMMANDS => forwarding::take(self.0.clone(), body).await,
+            method::SLEEP => sleep::take(&self.0, from, body),
             _ => Err(malformed()),
         }
     }

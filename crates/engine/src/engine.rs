@@ -31,6 +31,7 @@ use crate::options::EngineOptions;
 use crate::proposer::Proposer;
 use crate::routes::Routes;
 use crate::runtime::runtime;
+use crate::sleep::Sleeper;
 use crate::statistics::{Counters, EngineStatistics};
 use crate::submission::{Groups, Submission};
 use crate::timer::Timer;
@@ -61,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) running: Mutex<HashMap<u32, oneshot::Receiver<()>>>,
     pub(crate) links: Arc<Links>,
     pub(crate) timer: Arc<Timer>,
+    pub(crate) sleeper: Arc<Sleeper>,
     pub(crate) clock: LeaseClock,
     /// Groups that this process had open.
     pub(crate) opened: Mutex<HashSet<u32>>,
@@ -184,9 +186,12 @@ impl Engine {
         let submission = Submission::new(session, proposer.clone(), counters.clone(), &options);
         runtime.spawn(proposer.clone().run());
         let election_timeout = Duration::from_millis(options.election_timeout_ms);
+        let sleep_after = Duration::from_millis(options.sleep_after_ms);
+        let sleeper = Arc::new(Sleeper::new(links.clone(), sleep_after, election_timeout));
         let timer = Arc::new(Timer::new(
             Duration::from_millis(options.heartbeat_interval_ms),
             election_timeout,
+            sleeper.clone(),
         ));
         runtime.spawn(timer.clone().run());
         let clock = LeaseClock {
@@ -211,6 +216,7 @@ impl Engine {
             nodes: OnceLock::new(),
             settling: tokio::sync::Mutex::default(),
             timer,
+            sleeper,
             clock,
             opened: Mutex::default(),
             groups: RwLock::default(),

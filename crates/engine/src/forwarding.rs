@@ -28,6 +28,7 @@ use crate::links::{Links, method};
 use crate::network::{Answer, Member, PeerError};
 use crate::raft::codec::STORED_HEADER_BYTES;
 use crate::raft::types::{Callback, Commands};
+use crate::sleep::rouse;
 
 const APPLIED: u8 = 1;
 const NOT_LEADER: u8 = 2;
@@ -245,6 +246,7 @@ async fn propose(shared: &Arc<Shared>, group: &Arc<Group>, body: Bytes, results:
     if group.lease.leading_term().is_none() || shared.check_open().is_err() {
         return elsewhere();
     }
+    rouse(group).await;
     let entry = body.slice(STORED_HEADER_BYTES..);
     let (sender, receiver) = oneshot::channel();
     let callback = Callback::new(move |result| drop(sender.send(result)));

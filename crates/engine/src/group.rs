@@ -14,9 +14,10 @@ use crate::leases::Lease;
 use crate::limits::SNAPSHOT_LOG_MULTIPLE;
 use crate::members::MemberLog;
 use crate::network::{self, Member};
-use crate::raft::remains::{decode_floor, is_older};
+use crate::raft::remains::{decode_floor, decode_stored_vote, is_older};
 use crate::raft::snapshot::SnapshotDesk;
 use crate::raft::types::{LogId, Membership, Raft, StoredMembership, Vote};
+use crate::sleep::{GroupSleep, Sleeper};
 use crate::snapshot_receiving::Receiving;
 use crate::statistics::Counters;
 use crate::timer::Timer;
@@ -64,6 +65,8 @@ pub(crate) struct Group {
     pub(crate) elsewhere: Mutex<Option<Vec<Member>>>,
     /// Who its members are.
     pub(crate) members: Mutex<MemberLog>,
+    /// Whether it sleeps, or watches the node that it sleeps under.
+    pub(crate) sleep: GroupSleep,
     /// One change of the members at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// The snapshot that is being received.
@@ -76,6 +79,8 @@ pub(crate) struct Group {
     /// Microseconds from `opened`, plus 1; 0 = never.
     last_heard: AtomicU64,
     known_term: AtomicU64,
+    /// Index of the last entry that the host was given.
+    pub(crate) given: AtomicU64,
     /// This node is a voter, and not the only one.
     votes_with_others: AtomicBool,
     has_others: AtomicBool,
@@ -105,7 +110,10 @@ pub(crate) struct GroupParts {
 impl Group {
     /// A group that takes commands, but has no openraft yet to give them to.
     pub(crate) fn new(parts: GroupParts) -> Self {
-        let floor = parts.log.state().vote.as_ref().and_then(decode_floor);
+        let vote = parts.log.state().vote;
+        let floor = vote.as_ref().and_then(decode_floor);
+        let known = vote.and_then(|vote| decode_stored_vote(vote).ok());
+        let known_term = known.map_or(0, |vote| vote.leader_id().term);
         Self {
             id: parts.id,
             node: parts.node,
@@ -123,6 +131,7 @@ impl Group {
             bound: parts.bound,
             elsewhere: Mutex::new(parts.elsewhere),
             members: Mutex::default(),
+            sleep: GroupSleep::default(),
             changing: tokio::sync::Mutex::new(()),
             receiving: tokio::sync::Mutex::new(None),
             floor: Mutex::new(floor),
@@ -130,7 +139,8 @@ impl Group {
             opened: Instant::now(),
             guarded_until: parts.guarded_until,
             last_heard: AtomicU64::new(0),
-            known_term: AtomicU64::new(0),
+            known_term: AtomicU64::new(known_term),
+            given: AtomicU64::new(0),
             votes_with_others: AtomicBool::new(false),
             has_others: AtomicBool::new(false),
             raft: OnceLock::new(),
@@ -155,6 +165,8 @@ impl Group {
     /// This node was elected, and its vote is durable.
     pub(crate) fn lead(self: &Arc<Self>, term: u64) {
         self.known_term.store(term, Ordering::SeqCst);
+        self.sleep.forget_watch();
+        self.timer.sleeper().wake(self);
         self.lease.lead(term);
         self.tell_leader(self.node, term);
         self.leading.send_replace(true);
@@ -163,6 +175,8 @@ impl Group {
 
     /// This node gives its vote to another, or stands for election: it does not lead.
     pub(crate) fn follow(self: &Arc<Self>, vote: &Vote) {
+        self.sleep.forget_watch();
+        self.timer.sleeper().wake(self);
         self.lease.follow();
         self.leading.send_replace(false);
         let leader_id = vote.leader_id();
@@ -189,8 +203,14 @@ impl Group {
 
     /// A leader sent something. One whose term is over is not listened to.
     pub(crate) fn heard_from(&self, vote: network::Vote) {
-        if vote.term >= self.known_term() {
-            self.heard_at_least(Instant::now());
+        let known_term = self.known_term();
+        if vote.term < known_term {
+            return;
+        }
+        self.heard_at_least(Instant::now());
+        // A member that was opened anew has the vote already, and is not told of it again.
+        if vote.committed && vote.term == known_term && self.known_leader() == 0 {
+            self.tell_leader(vote.node, vote.term);
         }
     }
 
@@ -200,10 +220,38 @@ impl Group {
         self.last_heard.fetch_max(since + 1, Ordering::Relaxed);
     }
 
-    /// When a leader was last heard.
+    /// When a leader, or the node of one that sleeps, was last heard.
     pub(crate) fn last_heard(&self) -> Option<Instant> {
-        let since = self.last_heard.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(self.opened + Duration::from_micros(since))
+        let since = self.last_heard.load(Ordering::Relaxed).checked_sub(1);
+        let own = since.map(|since| self.opened + Duration::from_micros(since));
+        own.max(self.sleep.heard(self.known_term()))
+    }
+
+    /// The node's part of letting groups sleep.
+    pub(crate) fn sleeper(&self) -> &Sleeper {
+        self.timer.sleeper()
+    }
+
+    /// Whether the node that leads it asleep lives.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.timer.is_watched(self)
+    }
+
+    /// Whether this leader has nothing under way.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.bound
+            && self.beats()
+            && self.in_flight.load(Ordering::SeqCst) == 0
+            && self.intake.lock().pending.is_empty()
+            && self.members.lock().voter_sets().len() == 1
+            && self.changing.try_lock().is_ok()
+    }
+
+    /// Whether this member follows that leader, and has everything up to `last`.
+    pub(crate) fn follows(&self, leader: u64, term: u64, last: u64) -> bool {
+        let current = self.known_term() == term && self.known_leader() == leader;
+        let stored = self.log.state().next_index.saturating_sub(1) == last;
+        current && stored && (!self.bound || self.given.load(Ordering::SeqCst) >= last)
     }
 
     /// Until when this member gives no votes and does not stand.
@@ -378,6 +426,7 @@ impl Group {
     /// Ends the lease and everything that waits for the host.
     pub(crate) fn halt(&self) {
         self.lease.end();
+        self.timer.sleeper().wake(self);
         self.stop.store(true, Ordering::SeqCst);
         self.timer.forget(self.id);
         self.snapshots.close();

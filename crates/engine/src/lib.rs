@@ -39,6 +39,7 @@ mod raft;
 mod receiving;
 mod routes;
 mod runtime;
+mod sleep;
 mod snapshot_receiving;
 mod statistics;
 mod submission;

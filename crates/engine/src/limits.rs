@@ -129,3 +129,10 @@ pub const ADDRESSES_MAX: usize = 16 * 1024;
 
 /// Received entries up to this length are copied, so that they do not keep whole frames in memory.
 pub const ENTRY_COPIED_BYTES_MAX: usize = 32 * 1024;
+
+/// How long after it was last asked for something a group falls asleep, unless the options say
+/// otherwise.
+pub const SLEEP_AFTER: Duration = Duration::from_secs(10);
+
+/// How long waking a group waits for a quorum.
+pub const ROUSE_WAIT: Duration = Duration::from_secs(2);

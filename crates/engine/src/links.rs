@@ -25,6 +25,8 @@ pub(crate) mod method {
     pub(crate) const COMMANDS: u32 = 3;
     /// Something that hosts say to each other.
     pub(crate) const HOST: u32 = 4;
+    /// The sender lives, and leads sleeping groups: a version, and what it stands for.
+    pub(crate) const SLEEP: u32 = 5;
 }
 
 /// Something that a message said and that the engine has to see to.

@@ -18,6 +18,7 @@ use crate::limits::{LEARNER_LAG_MAX, MEMBERSHIP_WAIT, PROGRESS_INTERVAL};
 use crate::network::{LogId, Member};
 use crate::raft::types::{Raft, TypeConfig};
 use crate::raft::wire::log_id_out;
+use crate::sleep::rouse;
 
 /// What a node is to a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +146,7 @@ pub(crate) async fn add_learner(
     member: Member,
 ) -> Result<(), EngineError> {
     let (group, raft) = opened(&shared, id)?;
+    rouse(&group).await;
     let _changing = group.changing.lock().await;
     let node = BasicNode::new(member.address);
     let added = raft.add_learner(member.node, node, false).await;
@@ -159,6 +161,7 @@ pub(crate) async fn wait_for_member(
     node: u64,
 ) -> Result<(), EngineError> {
     let (group, raft) = opened(&shared, id)?;
+    rouse(&group).await;
     let end = Instant::now() + MEMBERSHIP_WAIT;
     while Instant::now() < end {
         if group.lease.leading_term().is_none() {
@@ -185,6 +188,7 @@ pub(crate) async fn change_members(
     learners: BTreeSet<u64>,
 ) -> Result<(), EngineError> {
     let (group, raft) = opened(&shared, id)?;
+    rouse(&group).await;
     if voters.is_empty() || !voters.is_disjoint(&learners) {
         let what = "a group has a voter, and no member is voter and learner at once";
         return Err(EngineError::InvalidArgument(what.into()));
@@ -266,6 +270,7 @@ pub(crate) async fn transfer_leader(
     to: u64,
 ) -> Result<(), EngineError> {
     let (group, raft) = opened(&shared, id)?;
+    rouse(&group).await;
     if group.lease.leading_term().is_none() {
         return Err(not_leader(&group));
     }
@@ -320,6 +325,7 @@ pub(crate) async fn read_index(
     number: u64,
 ) -> Result<(), EngineError> {
     let (group, raft) = opened(&shared, id)?;
+    rouse(&group).await;
     let reading = async {
         let linearizer = raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
         let linearizer = linearizer.map_err(|error| match error {

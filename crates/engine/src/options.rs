@@ -6,7 +6,8 @@ pub use raft_kv_journal::{Durability, Location};
 use crate::error::EngineError;
 use crate::limits::{
     CLUSTER_NAME_BYTES_MAX, ENTRIES_KEPT_BELOW_SNAPSHOT, EVENT_QUEUE_BYTES_MAX, LOG_STAGES,
-    PENDING_BYTES_MAX, PENDING_COMMANDS_MAX, SNAPSHOT_LOG_BYTES_MIN, SNAPSHOT_SEND_WAIT,
+    PENDING_BYTES_MAX, PENDING_COMMANDS_MAX, SLEEP_AFTER, SNAPSHOT_LOG_BYTES_MIN,
+    SNAPSHOT_SEND_WAIT,
 };
 
 /// How an engine is opened.
@@ -22,6 +23,8 @@ pub struct EngineOptions {
     pub heartbeat_interval_ms: u64,
     /// How long a leader's lease runs, and with it the least time to a new leader.
     pub election_timeout_ms: u64,
+    /// How long after it was last asked for something a group falls asleep.
+    pub sleep_after_ms: u64,
     /// Bytes of events that wait for the host before apply is held back.
     pub event_queue_bytes_max: usize,
     /// Bytes of commands under way beyond which frames are refused.
@@ -42,6 +45,7 @@ impl EngineOptions {
             cluster_name: cluster_name.into(),
             heartbeat_interval_ms: 300,
             election_timeout_ms: 1500,
+            sleep_after_ms: SLEEP_AFTER.as_millis() as u64,
             event_queue_bytes_max: EVENT_QUEUE_BYTES_MAX,
             pending_bytes_max: PENDING_BYTES_MAX,
             pending_commands_max: PENDING_COMMANDS_MAX,

@@ -21,6 +21,7 @@ use crate::group::Group;
 use crate::limits::{ENTRIES_IN_FLIGHT_MAX, SNAPSHOTS_AT_ONCE_MAX};
 use crate::links::Links;
 use crate::raft::types::{Callback, Commands, TypeConfig};
+use crate::sleep::rouse;
 use crate::statistics::Counters;
 
 /// See the module.
@@ -133,7 +134,17 @@ impl Proposer {
         {
             tracing::debug!(group = group.id, "no snapshot: the group has stopped");
         }
+        if group.sleep.is_down() && !group.sends_on() {
+            let (proposer, group) = (self.clone(), group.clone());
+            tokio::spawn(async move {
+                rouse(&group).await;
+                proposer.list(&group);
+                proposer.wake();
+            });
+            return;
+        }
         while let Some(proposal) = Self::next(group) {
+            group.sleep.touch();
             if group.sends_on() {
                 self.send_on(group, proposal);
                 continue;

@@ -16,6 +16,7 @@ use crate::raft::types::Raft;
 use crate::raft::wire::{
     append_in, appended_out, candidate_in, log_id_out, transfer_in, voted_out,
 };
+use crate::sleep::rouse;
 
 fn failed(what: impl ToString) -> Response {
     Response::Failed(what.to_string())
@@ -70,6 +71,16 @@ async fn vote(
     }
     // A transfer ends the lease of the leader that asked for it, and of no other.
     request.leadership_transfer &= request.vote.term == group.known_term() + 1;
+    if !request.leadership_transfer && group.lease.leading_term().is_some() && group.sleep.is_down()
+    {
+        // It is awake from now on, and the candidate hears of it.
+        let group = group.clone();
+        tokio::spawn(async move { rouse(&group).await });
+        return failed("this node leads the group, and slept");
+    }
+    if !request.leadership_transfer && group.is_watched() {
+        return failed("the group sleeps, and the node that leads it lives");
+    }
     if !request.leadership_transfer && group.guarded_until() > Instant::now() {
         return failed("this member may have acknowledged a lease before it was restarted");
     }

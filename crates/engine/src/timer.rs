@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::group::Group;
 use crate::limits::{ELECTION_MARGIN, ELECTION_SPREAD_DIVISOR};
+use crate::sleep::Sleeper;
 
 #[derive(Default)]
 struct Watched {
@@ -28,6 +29,7 @@ struct Watched {
 pub(crate) struct Timer {
     heartbeat_interval: Duration,
     election_timeout: Duration,
+    sleeper: Arc<Sleeper>,
     leading: Mutex<HashMap<u32, Arc<Group>>>,
     watched: Mutex<Watched>,
     changed: Notify,
@@ -37,10 +39,15 @@ pub(crate) struct Timer {
 
 impl Timer {
     /// A timer without groups.
-    pub(crate) fn new(heartbeat_interval: Duration, election_timeout: Duration) -> Self {
+    pub(crate) fn new(
+        heartbeat_interval: Duration,
+        election_timeout: Duration,
+        sleeper: Arc<Sleeper>,
+    ) -> Self {
         Self {
             heartbeat_interval,
             election_timeout,
+            sleeper,
             leading: Mutex::default(),
             watched: Mutex::default(),
             changed: Notify::new(),
@@ -87,6 +94,17 @@ impl Timer {
         watched.groups.insert(group.id, group.clone());
         watched.deadlines.push(Reverse((Instant::now(), group.id)));
         self.changed.notify_one();
+    }
+
+    /// The node's part of letting groups sleep.
+    pub(crate) fn sleeper(&self) -> &Arc<Sleeper> {
+        &self.sleeper
+    }
+
+    /// Whether a leader that sleeps, or its node, was heard within its lease.
+    pub(crate) fn is_watched(&self, group: &Group) -> bool {
+        let heard = group.sleep.heard(group.known_term());
+        heard.is_some_and(|heard| heard.elapsed() < self.election_timeout)
     }
 
     /// Forgets a group.
@@ -173,7 +191,9 @@ impl Timer {
 
     async fn beat(&self) {
         let leading: Vec<Arc<Group>> = self.leading.lock().values().cloned().collect();
-        let beats = leading.iter().filter_map(|group| {
+        self.sleeper.beat(&leading);
+        let awake = leading.iter().filter(|group| group.sleep.beats());
+        let beats = awake.filter_map(|group| {
             let raft = group.raft()?.clone();
             Some(async move { drop(raft.trigger().heartbeat().await) })
         });

@@ -85,6 +85,7 @@ impl StateMachine {
         }
         self.applied = Some(log_id);
         self.group.lease.given(log_id.index);
+        self.group.given.store(log_id.index, Ordering::SeqCst);
         Ok(())
     }
 
@@ -168,6 +169,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     ) -> io::Result<()> {
         install(&self.group, &self.events, meta, snapshot).await?;
         self.applied = meta.last_log_id;
+        let given = self.applied.map_or(0, |log_id| log_id.index);
+        self.group.given.store(given, Ordering::SeqCst);
         self.membership = meta.last_membership.clone();
         self.group.install_members(self.membership.clone());
         Ok(())

@@ -19,6 +19,7 @@ use crate::proposer::Proposer;
 use crate::raft::log_store::LogStore;
 use crate::raft::state_machine::StateMachine;
 use crate::raft::types::TypeConfig;
+use crate::sleep::Sleeper;
 use crate::statistics::Counters;
 use crate::timer::Timer;
 
@@ -78,6 +79,10 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, Guard> for Builder {
         let host = Arc::new(PromptHost::default());
         let queue = Arc::new(EventQueue::new(host.clone(), 1 << 20));
         let counters = Arc::new(Counters::default());
+        let links = Arc::new(Links::new().0);
+        let (second, long) = (Duration::from_secs(1), Duration::from_secs(5));
+        let sleeper = Arc::new(Sleeper::new(links.clone(), long, long));
+        let timer = Arc::new(Timer::new(second, long, sleeper));
         let clock = LeaseClock {
             opened: Instant::now(),
             length: Duration::from_secs(5),
@@ -92,14 +97,10 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, Guard> for Builder {
             snapshot_log_bytes_min: u64::MAX,
             bound: true,
             elsewhere: None,
-            timer: Arc::new(Timer::new(Duration::from_secs(1), Duration::from_secs(5))),
+            timer,
             guarded_until: Instant::now(),
         }));
-        let proposer = Arc::new(Proposer::new(
-            queue.clone(),
-            counters,
-            Arc::new(Links::new().0),
-        ));
+        let proposer = Arc::new(Proposer::new(queue.clone(), counters, links));
         host.parts
             .set((Arc::downgrade(&queue), Arc::downgrade(&group)))
             .unwrap();

@@ -48,6 +48,8 @@ pub struct Router {
     released: Notify,
     stood: Mutex<HashMap<u64, u64>>,
     pub requests: AtomicU64,
+    pub appends: AtomicU64,
+    pub calls: AtomicU64,
     pub pieces: AtomicU64,
 }
 
@@ -67,6 +69,8 @@ impl Router {
             }),
             released: Notify::new(),
             stood: Mutex::default(),
+            appends: AtomicU64::new(0),
+            calls: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             pieces: AtomicU64::new(0),
         })
@@ -294,6 +298,9 @@ fn wait<T: Send + 'static>(answer: oneshot::Receiver<T>) -> Answer<T> {
 
 impl Peers for Link {
     fn request(&self, node: &Member, group: u32, request: Request) -> Answer<Response> {
+        if matches!(request, Request::Append(_)) {
+            self.router.appends.fetch_add(1, Ordering::SeqCst);
+        }
         if matches!(request, Request::Vote(_) | Request::PreVote(_)) {
             *self.router.stood.lock().entry(self.node).or_default() += 1;
         }
@@ -327,6 +334,7 @@ impl Peers for Link {
     }
 
     fn call(&self, node: &Member, method: u32, body: Bytes) -> Answer<Bytes> {
+        self.router.calls.fetch_add(1, Ordering::SeqCst);
         if !self.router.knows(node.node) {
             let error = PeerError::NotSent("no such node".into());
             return std::future::ready(Err(error)).boxed();
