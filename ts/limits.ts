@@ -19,6 +19,8 @@ export const STORABLE_PARTS_CHECKED = 64;
 
 /** Requests of this node's callers that are not settled. */
 export const REQUESTS_IN_FLIGHT_MAX = 250_000;
+/** Milliseconds before a command that no leader took is sent again, at first; it doubles. */
+export const REFUSED_RETRY_MS_MIN = 20;
 /** Bytes in the outbox that are handed over before the tick ends. */
 export const OUTBOX_FLUSH_BYTES = 64 * 1024;
 /** Commands in the outbox that are handed over before the tick ends. */

@@ -40,6 +40,8 @@ export class ClusterOfNode {
   private leaving = false;
   /** Where the fleet says that nodes are reached. */
   private readonly addresses = new Map<number, string>();
+  /** Where nodes have said that they are since this one started: newer than what is read back. */
+  private readonly announced = new Map<number, string>();
   private readonly awaitingFleet = new Waiters<void>();
 
   constructor(core: Core) {
@@ -51,7 +53,7 @@ export class ClusterOfNode {
     this.calls.handle(CALL.status, () => ({ cluster: this.joined ? this.cluster : 0 }), anyone);
     this.calls.handle(CALL.join, ({ node }) => this.admit(node as JoiningNode), anyone);
     this.calls.handle(CALL.announce, ({ address }, { node }) =>
-      this.announced(node, String(address)),
+      this.takeAnnouncement(node, String(address)),
     );
   }
 
@@ -102,8 +104,10 @@ export class ClusterOfNode {
   fleetApplied(): void {
     const { engine, nodeId, fleet } = this.core;
     for (const { id, address } of fleet.nodes.values()) {
-      if (address === null || id === nodeId || this.addresses.get(id) === address) continue;
+      const before = this.addresses.get(id);
+      if (address === null || id === nodeId || before === address) continue;
       this.addresses.set(id, address);
+      if (before === undefined && this.announced.has(id)) continue;
       engine.setNodeAddress(id, address);
     }
     if (this.leaving && this.joined && !fleet.nodes.has(nodeId)) {
@@ -259,22 +263,24 @@ export class ClusterOfNode {
     return { cluster: this.cluster, addresses: this.known() };
   }
 
-  private announced(node: number, address: string): Addresses {
+  private takeAnnouncement(node: number, address: string): Addresses {
     this.learn([[node, address]]);
     return this.known();
   }
 
+  /** Where nodes are: as they said, and, once this node follows the fleet, as the fleet says. */
   private known(): Addresses {
-    const { nodeId } = this.core;
-    return this.address === null
-      ? [...this.addresses]
-      : [...this.addresses, [nodeId, this.address] as const];
+    const known = new Map([...(this.joined ? this.addresses : []), ...this.announced]);
+    if (this.address !== null) known.set(this.core.nodeId, this.address);
+    return [...known];
   }
 
   /** Nodes may have other addresses by now than the fleet knows: it may have no leader for that. */
   private learn(addresses: Addresses): void {
     for (const [node, address] of addresses) {
-      if (node !== this.core.nodeId) this.core.engine.setNodeAddress(node, address);
+      if (node === this.core.nodeId || this.announced.get(node) === address) continue;
+      this.announced.set(node, address);
+      this.core.engine.setNodeAddress(node, address);
     }
   }
 }

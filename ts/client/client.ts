@@ -16,6 +16,7 @@ import {
   MOVES_MAX,
   OUTBOX_FLUSH_BYTES,
   OUTBOX_FLUSH_COMMANDS,
+  REFUSED_RETRY_MS_MIN,
   REQUESTS_IN_FLIGHT_MAX,
 } from "../limits.ts";
 import { Refusal, type Result } from "../machine/machine.ts";
@@ -377,12 +378,20 @@ export class Client {
     this.wait(state, state.call.shardLockRetryInterval);
   }
 
+  /**
+   * No leader took it. Most often one is about to: within the time of an attempt it is sent again
+   * soon, ever less often.
+   */
   private retryLater(state: SlowRequest): void {
-    if (state.attempts++ >= state.call.retry) {
-      this.fail(state, this.error(state, "NO_LEADER"));
+    const { retry, retryInterval, timeout } = state.call;
+    const soon = REFUSED_RETRY_MS_MIN * 2 ** state.refusals++;
+    if (soon < Math.min(timeout, retryInterval)) {
+      this.wait(state, soon);
       return;
     }
-    this.wait(state, state.call.retryInterval);
+    state.refusals = 0;
+    if (state.attempts++ >= retry) this.fail(state, this.error(state, "NO_LEADER"));
+    else this.wait(state, retryInterval);
   }
 
   /**

@@ -13,6 +13,8 @@ export interface SlowRequest {
   readonly resolve: Resolve;
   readonly call: CallSettings;
   attempts: number;
+  /** Refusals in the present attempt. */
+  refusals: number;
   lockAttempts: number;
   moves: number;
   /** An attempt got no answer: the command may have been applied. */
@@ -43,6 +45,7 @@ export function slowRequest(
     resolve,
     call,
     attempts: 0,
+    refusals: 0,
     lockAttempts: 0,
     moves: 0,
     unknown: false,
