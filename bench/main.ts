@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: durable sets and linearizable gets on one node, beside the ceilings measured in
  * the same run by the same loop, interleaved, best of several rounds; then idle groups, and the
- * longest wait during a split.
+ * longest wait during a split; then three processes beside one node. `--one-node` and
+ * `--three-processes` measure one half only.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,8 +10,9 @@ import { join } from "node:path";
 import { diskCeiling, mapCeiling } from "./ceilings.ts";
 import { measureIdleGroups } from "./idle-groups.ts";
 import type { Figures } from "./loop.ts";
-import { markdown, type Row } from "./report.ts";
+import { markdown, type Row, rowOf } from "./report.ts";
 import { measureSplit } from "./split-pause.ts";
+import { measureThreeProcesses } from "./three-processes.ts";
 import { openStore, runGets, runSets, type Store, valuesOf } from "./workloads.ts";
 
 const quick = process.argv.includes("--quick");
@@ -26,10 +28,6 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-function best(runs: readonly Figures[]): Figures {
-  return runs.reduce((a, b) => (b.perSecond > a.perSecond ? b : a));
-}
-
 function row(
   workload: string,
   clients: number,
@@ -38,18 +36,9 @@ function row(
   ceilingName: string,
   ceiling: readonly Figures[],
 ): Row {
-  const rates = runs.map(({ perSecond }) => perSecond);
   const goal = bytes === 5 ? GOALS[`${workload} ${clients}`] : undefined;
-  return {
-    workload,
-    clients,
-    bytes,
-    figures: best(runs),
-    ceiling: best(ceiling).perSecond,
-    ceilingName,
-    spread: [Math.min(...rates), Math.max(...rates)],
-    ...(goal === undefined ? {} : { goal }),
-  };
+  const what = { workload, clients, bytes };
+  return { ...rowOf(what, runs, ceilingName, ceiling), ...(goal === undefined ? {} : { goal }) };
 }
 
 async function measureCell(store: Store, directory: string, clients: number, bytes: number) {
@@ -75,26 +64,47 @@ async function measureCell(store: Store, directory: string, clients: number, byt
   ];
 }
 
+async function measureOneNode(directory: string) {
+  const rows: Row[] = [];
+  const store = await openStore(join(directory, "store"));
+  for (const bytes of sizes) {
+    for (const clients of clientCounts) {
+      say(`measuring ${clients} clients, ${bytes} bytes ...`);
+      rows.push(...(await measureCell(store, directory, clients, bytes)));
+    }
+  }
+  await store.node.close();
+  say(`\n${markdown(rows)}\n`);
+  const idle = await measureIdleGroups(directory, quick ? 200 : 1000);
+  say(idle.text);
+  const split = await measureSplit(join(directory, "split"), quick ? 20_000 : 100_000);
+  say(split.text);
+  return { rows, idle: idle.figures, split: split.figures };
+}
+
+async function measureCluster(directory: string) {
+  const extent = {
+    rounds,
+    seconds: quick ? 0.6 : 1,
+    sizes: quick ? [5] : [5, 100],
+    clientCounts,
+    failovers: quick ? 1 : 3,
+  };
+  const { figures, text } = await measureThreeProcesses(directory, extent, say);
+  say(`\n${markdown(figures.rows)}\n`);
+  say(text);
+  return { threeProcesses: figures };
+}
+
 async function main(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "raft-kv-bench-"));
-  const rows: Row[] = [];
   try {
-    const store = await openStore(join(directory, "store"));
-    for (const bytes of sizes) {
-      for (const clients of clientCounts) {
-        say(`measuring ${clients} clients, ${bytes} bytes ...`);
-        rows.push(...(await measureCell(store, directory, clients, bytes)));
-      }
-    }
-    await store.node.close();
-    say(`\n${markdown(rows)}\n`);
-    const idle = await measureIdleGroups(directory, quick ? 200 : 1000);
-    say(idle.text);
-    const split = await measureSplit(join(directory, "split"), quick ? 20_000 : 100_000);
-    say(split.text);
-    const json = JSON.stringify({ rows, idle: idle.figures, split: split.figures }, null, 2);
+    const figures = {
+      ...(process.argv.includes("--three-processes") ? {} : await measureOneNode(directory)),
+      ...(process.argv.includes("--one-node") ? {} : await measureCluster(directory)),
+    };
     const target = process.env.RAFT_KV_BENCH_JSON;
-    if (target !== undefined) writeFileSync(target, json);
+    if (target !== undefined) writeFileSync(target, JSON.stringify(figures, null, 2));
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

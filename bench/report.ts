@@ -14,6 +14,30 @@ export interface Row {
   readonly spread: readonly [number, number];
   /** The ratio asked for, if one is. */
   readonly goal?: number;
+  /** The operations per second asked for, if they are. */
+  readonly goalRate?: number;
+}
+
+/** The run with the most operations per second. */
+export function best(runs: readonly Figures[]): Figures {
+  return runs.reduce((a, b) => (b.perSecond > a.perSecond ? b : a));
+}
+
+/** The row of some runs beside those of their ceiling. */
+export function rowOf(
+  what: Pick<Row, "workload" | "clients" | "bytes">,
+  runs: readonly Figures[],
+  ceilingName: string,
+  ceiling: readonly Figures[],
+): Row {
+  const rates = runs.map(({ perSecond }) => perSecond);
+  return {
+    ...what,
+    figures: best(runs),
+    ceiling: best(ceiling).perSecond,
+    ceilingName,
+    spread: [Math.min(...rates), Math.max(...rates)],
+  };
 }
 
 function rate(perSecond: number): string {
@@ -28,6 +52,10 @@ function duration(milliseconds: number): string {
     : `${milliseconds.toFixed(1)} ms`;
 }
 
+function goalText(goalRate: number | undefined): string {
+  return goalRate === undefined ? "" : `>= ${rate(goalRate)}/s`;
+}
+
 /** The rows as a Markdown table. */
 export function markdown(rows: readonly Row[]): string {
   const head = [
@@ -35,7 +63,7 @@ export function markdown(rows: readonly Row[]): string {
     "|---|---|---|---|---|---|---|---|---|---|---|",
   ];
   const lines = rows.map(
-    ({ workload, clients, bytes, figures, ceiling, ceilingName, spread, goal }) => {
+    ({ workload, clients, bytes, figures, ceiling, ceilingName, spread, goal, goalRate }) => {
       const cells = [
         workload,
         clients,
@@ -47,7 +75,7 @@ export function markdown(rows: readonly Row[]): string {
         `${figures.cpuMicroseconds.toFixed(1)} us`,
         `${ceilingName} ${rate(ceiling)}`,
         (figures.perSecond / ceiling).toFixed(3),
-        goal === undefined ? "" : `>= ${goal}`,
+        goal === undefined ? goalText(goalRate) : `>= ${goal}`,
       ];
       return `| ${cells.join(" | ")} |`;
     },

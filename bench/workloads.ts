@@ -1,5 +1,11 @@
 /** The workloads that raft-kv and the ceilings are put under. */
-import { createNode, SplitMergePolicy, type ValuePerKey } from "raft-kv";
+import {
+  createNode,
+  type Keyspace,
+  type RaftKVNode,
+  SplitMergePolicy,
+  type ValuePerKey,
+} from "raft-kv";
 import { KEYS } from "./ceilings.ts";
 import { type Figures, runClients } from "./loop.ts";
 
@@ -15,20 +21,30 @@ export function valuesOf(bytes: number): string[] {
 }
 
 /** A node with one keyspace that never splits, on a directory. */
-export async function openStore(dataDir: string) {
+export async function openStore(dataDir: string): Promise<Store> {
   const node = createNode({ dataDir });
   await node.fleet.activate("bench");
   await node.kv.init();
   const policy = new SplitMergePolicy({ maxShards: 1 });
   const keyspace = await node.kv.openKeyspace("registers", registers, null, policy);
-  // Every key exists from the start: a get of a missing key is another, slower thing.
-  const keys = Array.from({ length: KEYS }, (_, at) => `key-${at}`);
-  await Promise.all(keys.map((key) => keyspace.command(key, { set: "filled" })));
+  await fill(keyspace);
   return { node, keyspace };
 }
 
-/** What `openStore` gives. */
-export type Store = Awaited<ReturnType<typeof openStore>>;
+/** Makes every key exist: a get of a missing key is another, slower thing. */
+export async function fill(keyspace: Registers): Promise<void> {
+  const keys = Array.from({ length: KEYS }, (_, at) => `key-${at}`);
+  await Promise.all(keys.map((key) => keyspace.command(key, { set: "filled" })));
+}
+
+/** A keyspace of the module above. */
+export type Registers = Keyspace<string, { set: unknown }, "ok", "get", unknown>;
+
+/** A node with such a keyspace, every key of which exists. */
+export interface Store {
+  readonly node: RaftKVNode;
+  readonly keyspace: Registers;
+}
 
 /** Durable sets over `KEYS` keys. */
 export function runSets(

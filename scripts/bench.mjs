@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --quick]`: builds the engine and measures it; bench/ has what and how.
+ * `npm run bench [-- --quick] [--one-node | --three-processes]`: builds the engine and measures it; bench/ has what and how.
  */
 import { join } from "node:path";
 import { buildNative } from "./build.mjs";
@@ -11,5 +11,6 @@ const OUTPUT = "bench/dist/main.mjs";
 await script(async () => {
   await step("native engine", buildNative);
   await bundleProgram("bench/main.ts", OUTPUT);
+  await bundleProgram("bench/member.ts", "bench/dist/member.mjs");
   await step("bench", () => run(process.execPath, [join(ROOT, OUTPUT), ...process.argv.slice(2)]));
 });
