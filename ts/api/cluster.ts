@@ -37,6 +37,8 @@ export class ClusterOfNode {
   private cluster: number;
   private fleetStored: boolean;
   private joined = false;
+  /** Why other nodes refuse this one, while it is not in its cluster. */
+  private refusal: RaftKVError | undefined;
   private leaving = false;
   /** Where the fleet says that nodes are reached. */
   private readonly addresses = new Map<number, string>();
@@ -100,6 +102,11 @@ export class ClusterOfNode {
     });
   }
 
+  /** Another node says that this one does not belong here, or this one says so of the other. */
+  refused(error: RaftKVError): void {
+    if (!this.joined) this.refusal = error;
+  }
+
   /** Tells the engine where nodes are reached, as far as the fleet has learnt something new. */
   fleetApplied(): void {
     const { engine, nodeId, fleet } = this.core;
@@ -141,6 +148,7 @@ export class ClusterOfNode {
   }
 
   private async enter(): Promise<void> {
+    this.refusal = undefined;
     await joinCluster(this.ports());
     this.joined = true;
     this.core.fleetChanged();
@@ -194,7 +202,10 @@ export class ClusterOfNode {
       },
       announce: async (seed, timeoutMs) => {
         const message = { type: CALL.announce, address: this.address };
-        const { reply } = await this.calls.callAddress(seed, message, timeoutMs);
+        const call = this.calls.callAddress(seed, message, timeoutMs);
+        const { reply } = await call.catch((error: unknown) => {
+          throw this.refusal ?? error;
+        });
         this.learn(reply as Addresses);
       },
       awaitFleet: (timeoutMs) => this.awaitFleet(timeoutMs),

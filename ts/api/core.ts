@@ -39,6 +39,9 @@ const STORAGE_CODES = [
   "DATA_CORRUPTED",
 ] as const;
 
+/** Reasons of event 19 for which a node does not belong here: another cluster, or a copy of a node. */
+const STRANGER_REASONS: readonly number[] = [1, 2, 3];
+
 /** Log levels by the number of event 10. */
 const LOG_LEVELS = ["info", "error", "warn", "info"] as const;
 
@@ -132,12 +135,16 @@ export class Core implements HostListener {
     this.survey = new GroupSurvey(this, this.calls);
   }
 
-  /** Opens the node's data directory and brings the node into its cluster. */
+  /**
+   * Opens the node's data directory and brings the node into its cluster. That may take as long as
+   * other nodes take to come; `opened` gets what can be closed meanwhile.
+   */
   static async open(
     zone: string,
     settings: NodeSettings,
     events: RaftKVEventEmitter,
     modules: readonly string[],
+    opened: (core: Core) => void,
   ): Promise<Core> {
     const openedAt = performance.now();
     let core: Core | undefined;
@@ -146,6 +153,7 @@ export class Core implements HostListener {
       throw namingDirectory(error, settings.dataDir);
     });
     core = new Core(zone, settings, events, engine, openedAt, modules);
+    opened(core);
     try {
       await core.cluster.join();
       return core;
@@ -271,8 +279,12 @@ export class Core implements HostListener {
     this.duties.peerChanged(node, state);
   }
 
-  streamRefused(node: number, _reason: number, message: string): void {
-    this.settings.logger?.warn(`${this.nameOf(node)}: ${message}`);
+  streamRefused(_node: number, reason: number, message: string): void {
+    this.settings.logger?.warn(message);
+    if (!STRANGER_REASONS.includes(reason)) return;
+    const error = new RaftKVError("CLUSTER_MISMATCH", message);
+    this.events.emit("warning", error);
+    this.cluster.refused(error);
   }
 
   called(call: HostCall): void {

@@ -23,9 +23,18 @@ interface Active {
   service: Promise<KeyspaceService> | undefined;
 }
 
+interface Activating {
+  readonly name: "activating";
+  done: Promise<void>;
+  /** Set once there is something to close. */
+  core: Core | undefined;
+  /** It is to be closed as soon as it can be. */
+  cancelled: boolean;
+}
+
 type State =
   | { readonly name: "inactive" }
-  | { readonly name: "activating"; readonly done: Promise<void> }
+  | Activating
   | { readonly name: "active"; readonly active: Active }
   | { readonly name: "closing"; readonly done: Promise<void> };
 
@@ -77,9 +86,11 @@ export class NodeLifecycle {
       throw new RaftKVError("NOT_INACTIVE", "this node is active already; deactivate it first");
     }
     this.settings = settings;
-    const done = this.open(zone, settings);
-    this.state = { name: "activating", done };
-    await done;
+    const done = Promise.resolve();
+    const state: Activating = { name: "activating", done, core: undefined, cancelled: false };
+    this.state = state;
+    state.done = this.open(zone, settings, state);
+    await state.done;
   }
 
   /** Leaves the cluster and closes the node. */
@@ -90,7 +101,12 @@ export class NodeLifecycle {
 
   /** Closes the node; calls that overlap share one closing, and a closed node closes at once. */
   async close(): Promise<void> {
-    if (this.state.name === "activating") await this.state.done.catch(() => undefined);
+    if (this.state.name === "activating") {
+      // It may be waiting for other nodes, for as long as they do not come.
+      this.state.cancelled = true;
+      await this.state.core?.close();
+      await this.state.done.catch(() => undefined);
+    }
     if (this.state.name === "closing") return this.state.done;
     if (this.state.name !== "active") return;
     const done = this.shut(this.state.active);
@@ -157,10 +173,13 @@ export class NodeLifecycle {
     );
   }
 
-  private async open(zone: string, settings: NodeSettings): Promise<void> {
+  private async open(zone: string, settings: NodeSettings, state: Activating): Promise<void> {
     try {
       const modules = [...this.modules.keys()];
-      const core = await Core.open(zone, settings, this.events, modules);
+      const core = await Core.open(zone, settings, this.events, modules, (opened) => {
+        state.core = opened;
+        if (state.cancelled) void opened.close();
+      });
       const active = { core, keyspaces: new LocalKeyspaces(core), service: undefined };
       for (const [name, build] of this.modules) core.groups.bind(name, build);
       core.groups.reconcile();
