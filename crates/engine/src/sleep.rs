@@ -329,7 +329,7 @@ pub(crate) fn take(shared: &Arc<Shared>, from: u64, mut body: Bytes) -> Result<B
         let answer = if known.is_some() { KNOWN } else { UNKNOWN };
         return Ok(Bytes::copy_from_slice(&[answer]));
     }
-    if body.len() % ENTRY_BYTES != 0 {
+    if !body.len().is_multiple_of(ENTRY_BYTES) {
         return Err(malformed());
     }
     let watch = Arc::new(Watch {
