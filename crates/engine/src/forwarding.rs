@@ -246,6 +246,8 @@ async fn propose(shared: &Arc<Shared>, group: &Arc<Group>, body: Bytes, results:
     if group.lease.leading_term().is_none() || shared.check_open().is_err() {
         return elsewhere();
     }
+    // Entries that wait for the group to wake stay in front of those that come later.
+    let turn = group.turn.lock().await;
     rouse(group).await;
     let entry = body.slice(STORED_HEADER_BYTES..);
     let (sender, receiver) = oneshot::channel();
@@ -258,6 +260,7 @@ async fn propose(shared: &Arc<Shared>, group: &Arc<Group>, body: Bytes, results:
     {
         return Outcome::Unknown;
     }
+    drop(turn);
     match receiver.await {
         Ok(Ok(_)) if results => ask_host(shared, group.id, entry).await,
         Ok(Ok(_)) => Outcome::Applied(Bytes::new()),

@@ -67,6 +67,8 @@ pub(crate) struct Group {
     pub(crate) members: Mutex<MemberLog>,
     /// Whether it sleeps, or watches the node that it sleeps under.
     pub(crate) sleep: GroupSleep,
+    /// Entries that other nodes sent on are proposed one after the other, in their order.
+    pub(crate) turn: tokio::sync::Mutex<()>,
     /// One change of the members at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// The snapshot that is being received.
@@ -132,6 +134,7 @@ impl Group {
             elsewhere: Mutex::new(parts.elsewhere),
             members: Mutex::default(),
             sleep: GroupSleep::default(),
+            turn: tokio::sync::Mutex::new(()),
             changing: tokio::sync::Mutex::new(()),
             receiving: tokio::sync::Mutex::new(None),
             floor: Mutex::new(floor),

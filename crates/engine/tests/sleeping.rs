@@ -58,10 +58,16 @@ async fn a_sleeping_group_wakes_for_commands_from_anywhere_and_for_reads() {
     assert!(cluster.lease_runs(leader).await);
     asleep(&cluster).await;
     let follower = cluster.node((leader + 1) % 3).engine.clone();
-    follower.submit(&frame(GROUP, 0, 3, 50), 0).unwrap();
-    for place in 0..3 {
-        has(&cluster, place, 6).await;
+    for request in 10..110 {
+        follower.submit(&frame(GROUP, request, 1, 50), 0).unwrap();
+        tokio::task::yield_now().await;
     }
+    for place in 0..3 {
+        has(&cluster, place, 103).await;
+    }
+    let in_order: Vec<u64> = (0..3).chain(10..110).collect();
+    let given = cluster.node(leader).host.view().requests(GROUP);
+    assert_eq!(given, in_order, "also those that met it asleep");
     asleep(&cluster).await;
     engine.read_index(GROUP, 5).await.unwrap();
     let host = cluster.node(leader).host.clone();
@@ -141,4 +147,24 @@ async fn a_group_with_a_member_that_is_away_stays_awake() {
     cluster.start_node(away);
     cluster.node(away).engine.open_group(GROUP).await.unwrap();
     asleep(&cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_follower_that_is_cut_off_from_a_sleeping_leader_does_not_depose_it() {
+    let (cluster, leader) = start(36).await;
+    asleep(&cluster).await;
+    let (follower, third) = ((leader + 1) % 3, (leader + 2) % 3);
+    let ids = &cluster.ids;
+    cluster.router.cut(ids[leader], ids[follower], true);
+    cluster.router.stood(ids[follower]);
+    let stood = std::sync::atomic::AtomicU64::new(0);
+    until("it stands again and again", || async {
+        let more = cluster.router.stood(ids[follower]);
+        stood.fetch_add(more, Ordering::SeqCst) > 10
+    })
+    .await;
+    assert!(leads(&cluster, leader).await);
+    let engine = &cluster.node(third).engine;
+    let status = engine.group_status(GROUP).await.unwrap();
+    assert_eq!(status.leader, ids[leader]);
 }
