@@ -40,6 +40,7 @@ export class ClusterOfNode {
   /** Why other nodes refuse this one, while it is not in its cluster. */
   private refusal: RaftKVError | undefined;
   private leaving = false;
+  private readonly cancelled = new AbortController();
   /** Where the fleet says that nodes are reached. */
   private readonly addresses = new Map<number, string>();
   /** Where nodes have said that they are since this one started: newer than what is read back. */
@@ -100,6 +101,11 @@ export class ClusterOfNode {
     this.enter().catch((error: unknown) => {
       if (this.core.isOpen) this.core.warn("could not join the cluster again", error);
     });
+  }
+
+  /** The node is to be closed: joining ends where it would wait for other nodes. */
+  cancelJoining(): void {
+    this.cancelled.abort();
   }
 
   /** Another node says that this one does not belong here, or this one says so of the other. */
@@ -210,7 +216,10 @@ export class ClusterOfNode {
       },
       awaitFleet: (timeoutMs) => this.awaitFleet(timeoutMs),
       register: () => this.register(),
-      pause,
+      pause: async (milliseconds) => {
+        await pause(milliseconds, this.cancelled.signal);
+        if (this.cancelled.signal.aborted) throw closedWhileWaiting();
+      },
       elapsed: () => performance.now(),
       say: (message) => core.settings.logger?.info(message),
       checkOpen: () => core.checkOpen(),
@@ -294,4 +303,9 @@ export class ClusterOfNode {
       this.core.engine.setNodeAddress(node, address);
     }
   }
+}
+
+function closedWhileWaiting(): RaftKVError {
+  const message = "the node was closed while it waited for other nodes";
+  return new RaftKVError("CLOSED", message, { outcome: "not applied" });
 }

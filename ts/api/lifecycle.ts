@@ -28,7 +28,7 @@ interface Activating {
   done: Promise<void>;
   /** Set once there is something to close. */
   core: Core | undefined;
-  /** It is to be closed as soon as it can be. */
+  /** It is to be closed, and waits for no other nodes. */
   cancelled: boolean;
 }
 
@@ -102,9 +102,9 @@ export class NodeLifecycle {
   /** Closes the node; calls that overlap share one closing, and a closed node closes at once. */
   async close(): Promise<void> {
     if (this.state.name === "activating") {
-      // It may be waiting for other nodes, for as long as they do not come.
+      // It would wait for other nodes for as long as they do not come.
       this.state.cancelled = true;
-      await this.state.core?.close();
+      this.state.core?.cluster.cancelJoining();
       await this.state.done.catch(() => undefined);
     }
     if (this.state.name === "closing") return this.state.done;
@@ -178,7 +178,7 @@ export class NodeLifecycle {
       const modules = [...this.modules.keys()];
       const core = await Core.open(zone, settings, this.events, modules, (opened) => {
         state.core = opened;
-        if (state.cancelled) void opened.close();
+        if (state.cancelled) opened.cluster.cancelJoining();
       });
       const active = { core, keyspaces: new LocalKeyspaces(core), service: undefined };
       for (const [name, build] of this.modules) core.groups.bind(name, build);
