@@ -64,7 +64,9 @@ test("a process may exit in the middle of everything", async () => {
 test.runIf(process.platform === "linux")("200 openings leave nothing behind", async () => {
   const child = start("rounds");
   const [[early, late]] = (await once(child, "message")) as [[number[], number[]]];
-  expect(late).toEqual(early);
+  // What waits to be used again comes and goes; what is left behind adds up with every opening.
+  const passing = 8;
+  for (const [at, count] of late.entries()) expect(count).toBeLessThan(early[at]! + passing);
   expect(await exitOf(child)).toBe(0);
 });
 
