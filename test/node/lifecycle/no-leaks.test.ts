@@ -6,7 +6,8 @@ import { counterModule } from "../support/modules.ts";
 import { scratchDirectory } from "../support/nodes.ts";
 import { eventually } from "../support/waiting.ts";
 
-const WARM_UP = 30;
+/** So many rounds until the allocator has what it keeps. */
+const WARM_UP = 150;
 const MEMORY_ROUNDS = 1_000;
 const DISK_ROUNDS = 40;
 /** A node is about 2 MiB; a leak of one kilobyte a round would pass, one of a node would not. */
