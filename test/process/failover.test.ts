@@ -7,12 +7,14 @@
  */
 import { expect, it } from "vitest";
 import { seeded } from "../node/support/random.ts";
-import { eventually } from "../node/support/waiting.ts";
 import {
   checkCounts,
+  goesOn,
   type LoadReport,
+  leaderOf,
   type ProcessNode,
   spread,
+  startCaller,
   startCounting,
 } from "./support/cluster.ts";
 
@@ -23,45 +25,26 @@ const KEYS = 40;
 const ONE_SHARD = { maxShards: 1 };
 const LOAD = { keyspace: "counts", clients: 32, keys: KEYS };
 
-interface Shard {
-  readonly leader: string | null;
-}
-
-/** The node whose process leads the first shard. */
-async function leaderOf(nodes: readonly ProcessNode[], asked: ProcessNode): Promise<ProcessNode> {
-  return eventually("a leader", async () => {
-    const [shard] = await asked.call<Shard[]>("kv.shards", "counts");
-    return nodes.find((node) => node.isRunning && node.name === shard?.leader);
-  });
-}
-
-/** Waits until a load has had so many more acknowledgements. */
-async function goesOn(node: ProcessNode, more: number): Promise<void> {
-  const done = async () => {
-    const { acknowledged } = await node.call<LoadReport>("progress");
-    return acknowledged.reduce((sum, count) => sum + count, 0);
-  };
-  const before = await done();
-  await eventually(`${more} more acknowledgements`, async () => (await done()) >= before + more);
-}
-
 it(
   `loses and doubles nothing when leaders are killed under load, seed ${SEED}`,
   async () => {
     console.log(`repeat with: ${REPEAT}`);
     const random = seeded(SEED);
     const nodes = await startCounting(3, ONE_SHARD);
-    const [client] = nodes as [ProcessNode];
+    const client = await startCaller(nodes);
     await client.call("load", LOAD);
     for (let kill = 0; kill < KILLS; kill++) {
       await goesOn(client, 200);
-      const leader = await leaderOf(nodes, client);
-      // The process with the clients stays; its shard's leader moves on by being killed elsewhere.
-      const victim = leader === client ? nodes[1 + Math.floor(random() * 2)] : leader;
-      await victim?.kill();
+      const leads = await leaderOf(nodes, "counts_0");
+      const victim = random() < 0.7 ? leads : (nodes[Math.floor(random() * 3)] as ProcessNode);
+      await client.call("resetPauses");
+      await victim.kill();
       await goesOn(client, 200);
-      await victim?.activate();
-      await victim?.call("open", "counts", ONE_SHARD);
+      const { longestPause } = await client.call<LoadReport>("progress");
+      const role = leads === victim ? "the leader" : "a follower";
+      console.log(`${role} killed: at most ${longestPause.toFixed(0)} ms without a command`);
+      await victim.activate();
+      await victim.call("open", "counts", ONE_SHARD);
     }
     const report = await client.call<LoadReport>("stopLoad");
     for (const node of nodes) {

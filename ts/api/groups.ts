@@ -9,7 +9,13 @@
  */
 import { decodeValue, encodeValue } from "../codec/value.ts";
 import { RaftKVError } from "../errors.ts";
-import { FLEET_GROUP, type FleetGroup, type FleetState, isForgotten } from "../fleet/state.ts";
+import {
+  FLEET_GROUP,
+  type FleetGroup,
+  type FleetState,
+  groupById,
+  isForgotten,
+} from "../fleet/state.ts";
 import type { Host } from "../host/host.ts";
 import type { Replica } from "../host/replica.ts";
 import { GROUP_WAIT_MS_MAX } from "../limits.ts";
@@ -178,13 +184,23 @@ export class LocalGroups {
     if (this.opened.has(id) || this.opening.has(id)) return;
     if (this.builders.has(module)) {
       this.start(group).catch((error: unknown) => this.failed(`open ${name}`, error));
-    } else if (this.context.hasPeers && this.stored.has(id) && !this.following.has(id)) {
+    } else if (this.keepsUnbound(id)) {
       this.following.add(id);
       this.engine.openUnbound(id).catch((error: unknown) => {
         this.following.delete(id);
         this.failed(`keep ${name}`, error);
       });
     }
+  }
+
+  /**
+   * Is a group that is stored here to be open without its code? Not where this node was killed while
+   * it created the group: only the creation, done again, gives it its members and has it led.
+   */
+  private keepsUnbound(id: number): boolean {
+    if (!this.context.hasPeers || !this.stored.has(id) || this.following.has(id)) return false;
+    const known = groupById(this.context.fleet(), id);
+    return known === undefined || !this.creates(known);
   }
 
   private start(group: HostedGroup): Promise<Replica> {

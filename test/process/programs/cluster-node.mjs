@@ -104,6 +104,22 @@ const own = {
       }),
     ),
   close: () => node.close(),
+  /** What the fleet and the engine know of each group; no program needs to know, a test does. */
+  groups: () => {
+    const { fleet, engine, host } = node.fleet.lifecycle.core();
+    return Promise.all(
+      [...fleet.groups.values()].map(async (group) => {
+        const { id, name, system, replicas, members, learners, leaving } = group;
+        const status =
+          host.replica(id) === undefined ? null : await engine.groupStatus(id).catch(() => null);
+        const voters = status?.members.filter(({ voter }) => voter).map((member) => member.node);
+        const isConfirmed = group.created && group.confirmed === group.version;
+        const facts = { id, name, system, replicas, members, learners, leaving, isConfirmed };
+        const { role, leader, term, lastIndex } = status ?? {};
+        return { ...facts, role, leader, term, lastIndex, voters };
+      }),
+    );
+  },
 };
 
 const counterValue = {

@@ -24,8 +24,11 @@ export class CallFailed extends Error {
   readonly code: string;
   readonly outcome: string | undefined;
 
-  constructor({ code, message, outcome }: { code: string; message: string; outcome?: string }) {
-    super(`${code}: ${message}`);
+  constructor(
+    call: string,
+    { code, message, outcome }: { code: string; message: string; outcome?: string },
+  ) {
+    super(`${call}: ${code}: ${message}`);
     this.code = code;
     this.outcome = outcome;
   }
@@ -57,6 +60,10 @@ export class ProcessNode {
   start(): void {
     const options = { dataDir: this.directory, listen: this.address, ...this.options };
     this.running = start("cluster-node.mjs", [JSON.stringify(options)]);
+    if (process.env.RAFT_KV_TEST_LOG === undefined) return;
+    this.running.process.stderr?.on("data", (text: string) => {
+      for (const line of text.split("\n")) console.error(Date.now() % 1e6, this.zone, line);
+    });
   }
 
   /** Starts the process and activates the node. */
@@ -73,7 +80,7 @@ export class ProcessNode {
     const line = running.line((text) => text.startsWith(`{"id":${id},`));
     running.send(JSON.stringify({ id, call: name, args }));
     const { result, error } = JSON.parse(await line);
-    if (error !== undefined) throw new CallFailed(error);
+    if (error !== undefined) throw new CallFailed(`${name} in zone ${this.zone}`, error);
     return result as T;
   }
 
@@ -102,6 +109,43 @@ export async function clusterOf(
   );
 }
 
+/** Starts one more node, which serves no keyspace: it calls those of the others. */
+export async function startCaller(nodes: readonly ProcessNode[]): Promise<ProcessNode> {
+  const [address] = await freeAddresses(1);
+  const seeds = nodes.map((node) => node.address);
+  const caller = new ProcessNode(address as string, "callers", { seeds });
+  await caller.activate();
+  await spread(nodes, nodes.length);
+  return caller;
+}
+
+/** Waits until a load has had so many more acknowledgements. */
+export async function goesOn(caller: ProcessNode, more: number): Promise<void> {
+  const done = async () => {
+    const { acknowledged } = await caller.call<LoadReport>("progress");
+    return acknowledged.reduce((sum, count) => sum + count, 0);
+  };
+  const before = await done();
+  try {
+    await eventually(`${more} more acknowledgements`, async () => (await done()) >= before + more);
+  } catch (error) {
+    const { errors } = await caller.call<LoadReport>("progress");
+    const groups = await caller.call("groups");
+    throw new Error(`${error}: ${JSON.stringify({ errors, groups })}`);
+  }
+}
+
+/** The node whose process leads a group, as that process says itself. */
+export function leaderOf(nodes: readonly ProcessNode[], group: string): Promise<ProcessNode> {
+  return eventually(`a leader of ${group}`, async () => {
+    for (const node of nodes.filter(({ isRunning }) => isRunning)) {
+      const groups = await node.call<GroupStanding[]>("groups");
+      if (groups.some(({ name, role }) => name === group && role === "leader")) return node;
+    }
+    return undefined;
+  });
+}
+
 /** Starts a cluster whose nodes all serve the keyspace "counts". */
 export async function startCounting(
   count: number,
@@ -115,18 +159,42 @@ export async function startCounting(
   return nodes;
 }
 
-/** Waits until every shard has `Math.min(3, count)` members and a leader. */
+/** A group as a node's process knows it. `voters` and `leader` are what its engine says. */
+export interface GroupStanding {
+  readonly id: number;
+  readonly name: string;
+  readonly system: boolean;
+  readonly members: readonly number[];
+  readonly learners: readonly number[];
+  readonly leaving: readonly number[];
+  readonly isConfirmed: boolean;
+  readonly role?: "leader" | "follower" | "learner";
+  readonly leader?: number;
+  readonly voters?: readonly number[];
+}
+
+/**
+ * Waits until every group, the fleet's own included, has `Math.min(3, count)` voters in fact and
+ * not only as a target, and a leader. Before, a group may have two, of which neither may be lost.
+ */
 export async function spread(nodes: readonly ProcessNode[], count: number): Promise<void> {
   const asked = nodes.find((node) => node.isRunning);
-  await eventually("members on all nodes", async () => {
-    const shards = await asked?.call<{ members: string[]; leader: string | null }[]>(
-      "kv.shards",
-      "counts",
-    );
-    return shards?.every(
-      ({ members, leader }) => members.length === Math.min(3, count) && leader !== null,
-    );
-  });
+  const wanted = Math.min(3, count);
+  let groups: readonly GroupStanding[] = [];
+  const isSpread = ({ isConfirmed, members, leader }: GroupStanding) =>
+    isConfirmed && members.length >= wanted && leader !== 0;
+  try {
+    await eventually("members on all nodes", async () => {
+      groups = (await asked?.call<GroupStanding[]>("groups")) ?? [];
+      return groups.length > 0 && groups.every(isSpread);
+    });
+  } catch (error) {
+    const running = nodes.filter(({ isRunning }) => isRunning);
+    const all = await Promise.all(running.map((node) => node.call<GroupStanding[]>("groups")));
+    const wrong = groups.filter((group) => !isSpread(group)).map(({ id }) => id);
+    const seen = all.map((own) => own.filter(({ id }) => wrong.includes(id)));
+    throw new Error(`${error}: ${seen.map((own) => `\n${JSON.stringify(own)}`)}`);
+  }
 }
 
 /** Checks counters against what a load saw: nothing acknowledged lost, nothing applied twice. */
