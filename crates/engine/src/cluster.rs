@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use crate::engine::{Engine, check_group_number};
 use crate::error::EngineError;
@@ -74,6 +74,10 @@ impl Engine {
             // Not on a task of its own: proposed in the order of arrival.
             method::COMMANDS => forwarding::take(self.0.clone(), body).await,
             method::SLEEP => sleep::take(&self.0, from, body),
+            method::COULD_LEAD => {
+                let group = body.try_get_u32_le().map_err(|_| malformed())?;
+                Ok(membership::could_lead(&self.0, group))
+            }
             _ => Err(malformed()),
         }
     }

@@ -27,6 +27,8 @@ pub(crate) mod method {
     pub(crate) const HOST: u32 = 4;
     /// The sender lives, and leads sleeping groups: a version, and what it stands for.
     pub(crate) const SLEEP: u32 = 5;
+    /// Whether the receiving node's member could lead: a group.
+    pub(crate) const COULD_LEAD: u32 = 6;
 }
 
 /// Something that a message said and that the engine has to see to.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::{BasicNode, ChangeMembers, ReadPolicy};
 use tokio::time::{Instant, sleep, timeout};
@@ -15,6 +16,7 @@ use crate::error::EngineError;
 use crate::events::Event;
 use crate::group::Group;
 use crate::limits::{LEARNER_LAG_MAX, MEMBERSHIP_WAIT, PROGRESS_INTERVAL};
+use crate::links::method;
 use crate::network::{LogId, Member};
 use crate::raft::types::{Raft, TypeConfig};
 use crate::raft::wire::log_id_out;
@@ -287,6 +289,7 @@ pub(crate) async fn transfer_leader(
         return Err(EngineError::InvalidArgument(what));
     }
     wait_until_matching(&group, &raft, to).await?;
+    check_could_lead(&shared, &group, to).await?;
     // From here on it answers nothing by itself: the other may lead at once.
     group.lease.withhold();
     let transferred = raft.trigger().transfer_leader(to).await;
@@ -315,6 +318,36 @@ async fn wait_until_matching(group: &Group, raft: &Raft, to: u64) -> Result<(), 
     }
     let what = format!("node {to} does not answer for group {}", group.id);
     Err(EngineError::TimedOut(what))
+}
+
+/// Asks a member whether it would take the group over. One that was started anew may not have the
+/// code yet; a transfer that it refuses would leave the group without a leader for a lease.
+async fn check_could_lead(shared: &Shared, group: &Group, to: u64) -> Result<(), EngineError> {
+    let others = group.other_members();
+    let Some(member) = others.into_iter().find(|member| member.node == to) else {
+        return Err(not_leader(group));
+    };
+    let asked = Bytes::copy_from_slice(&group.id.to_le_bytes());
+    let answer = shared.links.call(&member, method::COULD_LEAD, asked);
+    match timeout(MEMBERSHIP_WAIT, answer).await {
+        Ok(Ok(answer)) if answer.first() == Some(&1) => Ok(()),
+        Ok(Ok(_)) => Err(EngineError::TimedOut(format!(
+            "node {to} cannot lead group {} yet",
+            group.id
+        ))),
+        Ok(Err(_)) | Err(_) => Err(EngineError::TimedOut(format!(
+            "node {to} does not say whether it can lead group {}",
+            group.id
+        ))),
+    }
+}
+
+/// Whether this node's member of a group could lead it; what another node asks before a transfer.
+pub(crate) fn could_lead(shared: &Shared, id: u32) -> Bytes {
+    let could = shared
+        .find(id)
+        .is_some_and(|group| group.bound && group.raft().is_some());
+    Bytes::from_static(if could { &[1] } else { &[0] })
 }
 
 /// Confirms with a quorum that this node leads, and tells the host, behind all entries that a

@@ -136,6 +136,10 @@ async fn a_member_without_the_code_stores_and_neither_applies_nor_leads() {
     assert!(cluster.node(2).host.view().requests(GROUP).is_empty());
     let status = engine.group_status(GROUP).await.unwrap();
     assert!(!status.bound && status.role == Role::Follower);
+    // It is not handed a group that it could not lead, and the leader leads on.
+    let refused = leading.transfer_leader(GROUP, cluster.ids[2]).await;
+    assert_eq!(refused.unwrap_err().code(), "TIMED_OUT");
+    assert!(cluster.lease_runs(leader).await, "it leads on");
     // Of two that are left, the one without the code lets the other lead, also when it is behind.
     cluster.stop_node(leader).await;
     let other = cluster.leader(&[1 - leader]).await;
