@@ -21,7 +21,6 @@ import {
 } from "../limits.ts";
 import { Refusal, type Result } from "../machine/machine.ts";
 import type { NativeEngine } from "../native/engine.ts";
-import { ROUTE_GROUP } from "../native/frames.ts";
 import {
   type CallSettings,
   type ClientContext,
@@ -33,16 +32,9 @@ import { CallClock } from "./call-clock.ts";
 import { asError, commandError, rejected, withOutcome } from "./failure.ts";
 import { Fences } from "./fences.ts";
 import { Held } from "./held.ts";
-import {
-  type Chunk,
-  groupRoute,
-  NO_KEY,
-  Outbox,
-  recordKey,
-  retryFrame,
-  setRecordHash,
-} from "./outbox.ts";
+import { type Chunk, groupRoute, NO_KEY, Outbox } from "./outbox.ts";
 import { Requests, type Resolve } from "./requests.ts";
+import { Retries } from "./retries.ts";
 import { holdKey, type SlowRequest, slowRequest } from "./slow-request.ts";
 
 /** How often time limits are looked at, in milliseconds. */
@@ -63,8 +55,7 @@ export class Client {
   private readonly fences = new Fences(this.held);
   private readonly clock = new CallClock(TIME_LIMIT_CHECK_MS);
   private encoding = false;
-  private readonly again = new Set<SlowRequest>();
-  private againScheduled = false;
+  private readonly retries: Retries;
   private timer: NodeJS.Timeout | undefined;
   private closed: RaftKVError | undefined;
   private readonly flushSoon = () => this.flush();
@@ -72,6 +63,13 @@ export class Client {
   constructor(engine: NativeEngine, context: ClientContext) {
     this.engine = engine;
     this.context = context;
+    this.retries = new Retries(engine, {
+      acknowledged: () => this.requests.acknowledged(),
+      refused: (states, error) => this.notTakenAgain(states, error),
+      sent: () => {
+        this.timer ??= this.startTimer();
+      },
+    });
   }
 
   /** How many requests are not settled. */
@@ -186,12 +184,14 @@ export class Client {
   /** Sends what waits, and answers later calls with `error`. */
   refuseNew(error: RaftKVError): void {
     this.flush();
+    this.retries.close();
     this.closed ??= error;
   }
 
   /** Ends every request that is left, and answers later calls with `error`. */
   close(error: RaftKVError): void {
     this.closed ??= error;
+    this.retries.close();
     clearInterval(this.timer);
     const unknown = withOutcome(error, "unknown");
     this.requests.drain((_request, resolve) => resolve(rejected(unknown)));
@@ -201,7 +201,7 @@ export class Client {
 
   /** Hands the outbox to the engine now; otherwise that happens at the end of the tick. */
   flush(): void {
-    if (this.againScheduled) this.flushAgain();
+    this.retries.flush();
     const chunk = this.outbox.take(this.clock.now());
     if (chunk === undefined) return;
     try {
@@ -286,7 +286,7 @@ export class Client {
 
   private forget(state: SlowRequest): void {
     this.requests.slow.delete(state.request);
-    this.again.delete(state);
+    this.retries.delete(state);
     if (state.onAbort !== undefined) {
       state.call.signal?.removeEventListener("abort", state.onAbort);
     }
@@ -304,7 +304,7 @@ export class Client {
       follower.waiting = false;
       follower.behind = false;
       follower.deadline = this.clock.now() + follower.call.timeout;
-      this.sendAgain(follower);
+      this.retries.add(follower);
     }
   }
 
@@ -415,41 +415,8 @@ export class Client {
 
   private resend(state: SlowRequest): void {
     state.deadline = this.clock.now() + state.call.timeout;
-    this.sendAgain(state);
+    this.retries.add(state);
     if (state.waiting) this.release(state);
-  }
-
-  private sendAgain(state: SlowRequest): void {
-    this.again.add(state);
-    if (this.againScheduled) return;
-    this.againScheduled = true;
-    queueMicrotask(() => this.flushAgain());
-  }
-
-  private flushAgain(): void {
-    this.againScheduled = false;
-    const states = [...this.again].sort((a, b) => a.request - b.request);
-    this.again.clear();
-    if (states.length === 0 || this.closed !== undefined) return;
-    const base = this.requests.acknowledged();
-    for (const state of states) this.hashIfRouted(state);
-    try {
-      const frame = retryFrame(states, base);
-      this.engine.submit(frame, frame.length, base);
-    } catch (error) {
-      const cause = asError(error);
-      for (const state of states) {
-        this.fail(state, withOutcome(cause, state.unknown ? "unknown" : "not applied"));
-      }
-    }
-    this.timer ??= this.startTimer();
-  }
-
-  /** A keyed command that goes to a group by its number brings its hash along. */
-  private hashIfRouted(state: SlowRequest): void {
-    if (state.route === state.home || (state.home & ROUTE_GROUP) !== 0) return;
-    const found = this.engine.hashKey(state.home, recordKey(state.record));
-    if (found !== null) setRecordHash(state.record, found.hash, found.fingerprint);
   }
 
   private notTaken(chunk: Chunk, error: unknown): void {
@@ -457,6 +424,13 @@ export class Client {
     for (let request = chunk.first; request <= chunk.last; request++) {
       const resolve = this.requests.take(request) ?? this.takeSlow(request);
       resolve?.(rejected(withOutcome(cause, "not applied")));
+    }
+  }
+
+  private notTakenAgain(states: readonly SlowRequest[], error: unknown): void {
+    const cause = asError(error);
+    for (const state of states) {
+      this.fail(state, withOutcome(cause, state.unknown ? "unknown" : "not applied"));
     }
   }
 
