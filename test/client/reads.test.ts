@@ -182,6 +182,20 @@ test("who leads is asked of others where this node has no replica", async () => 
   expect(await one.reads.leader(GROUP, SHORT)).toBe(0);
 });
 
+test("questions of one tick about who leads share a call per node", async () => {
+  const network = new Network([1, 2, 3]);
+  const groups = [11, 12, 13, 14];
+  for (const group of groups) {
+    network.members.set(group, [2, 3]);
+    network.node(2).attach(group, () => new DataMachine(module));
+    network.node(2).follow(group, group % 2 === 0 ? 2 : 3);
+  }
+  const { reads } = network.node(1);
+  const leaders = await Promise.all(groups.map((group) => reads.leader(group, SHORT)));
+  expect(leaders).toEqual([3, 2, 3, 2]);
+  expect([network.node(2).called, network.node(3).called]).toEqual([1, 0]);
+});
+
 test("a call of reads that is none is refused", async () => {
   const { one } = cluster();
   for (const reads of [undefined, 5, [5], [["9", 0, new Uint8Array(0)]], [[9, 0, "x"]]]) {

@@ -134,11 +134,15 @@ export class KeyspaceService {
     await this.directory({ type: "setPolicy", name, policy });
   }
 
-  /** What is known of a keyspace's shards. */
-  shards(name: string): ShardInformation[] {
-    const entry = this.entry(name);
-    if (entry === undefined) throw this.missing(name);
-    return entry.shards.map((shard) => this.information(shard));
+  /** The names of a keyspace's shards, in ascending order of their ranges. */
+  shardNames(name: string): string[] {
+    return this.known(name).shards.map((shard) => shard.name);
+  }
+
+  /** What is known of a keyspace's shards; leaders elsewhere are asked for, one call per node. */
+  async shards(name: string): Promise<ShardInformation[]> {
+    const { shards } = this.known(name);
+    return Promise.all(shards.map((shard) => this.information(shard)));
   }
 
   /** All keys of one shard. */
@@ -202,13 +206,13 @@ export class KeyspaceService {
     }
   }
 
-  private information(shard: ShardEntry): ShardInformation {
+  private async information(shard: ShardEntry): Promise<ShardInformation> {
     const { name, start, end, group, statistics } = shard;
+    const leader = await this.core.reads.leader(group, DEFAULT_CALL);
     const replica = this.core.host.replica(group);
     const machine = replica?.machine as ShardMachine | undefined;
     const counted = machine?.statistics();
     const members = this.core.fleet.groups.get(name)?.members ?? [];
-    const leader = replica?.leader ?? 0;
     return {
       name,
       start,
@@ -225,6 +229,12 @@ export class KeyspaceService {
 
   private entry(name: string): KeyspaceEntry | undefined {
     return this.ports.directory().keyspaces.get(name);
+  }
+
+  private known(name: string): KeyspaceEntry {
+    const entry = this.entry(name);
+    if (entry === undefined) throw this.missing(name);
+    return entry;
   }
 
   private shard(name: string): { keyspace: KeyspaceEntry; shard: ShardEntry } {

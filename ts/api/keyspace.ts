@@ -85,8 +85,8 @@ export class Keyspace<K, Command, Ret, Query, QueryRet> {
     const service = await this.lifecycle.service();
     this.find();
     const call = resolveCallOptions(options);
-    const shards = service.shards(this.name);
-    await Promise.all(shards.map(({ name }) => service.commandOnAllKeys(name, arg, call)));
+    const names = service.shardNames(this.name);
+    await Promise.all(names.map((name) => service.commandOnAllKeys(name, arg, call)));
   }
 
   /** The keyspace on the active node, once it can be called. */

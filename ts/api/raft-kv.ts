@@ -154,7 +154,7 @@ export class RaftKVFunctions {
       throw new RaftKVError("INVALID_ARGUMENT", "the third argument must be a function");
     }
     let accumulated = initial;
-    for (const { name } of service.shards(keyspace)) {
+    for (const name of service.shardNames(keyspace)) {
       try {
         accumulated = reducer(name, accumulated);
       } catch (cause) {

@@ -136,18 +136,26 @@ export class Reads {
     return here?.whole ? { result: here.machine.query(request) } : attempt;
   }
 
-  /** The node that leads a group, 0 when nobody is known to. */
+  /**
+   * The node that leads a group, 0 when nobody is known to. Without a replica here, members are
+   * asked; questions of one tick about several groups share the calls to their nodes.
+   */
   async leader(group: number, call: CallSettings): Promise<number> {
     const replica = this.host.replica(group);
     if (replica !== undefined) return replica.leader;
     const nothing = new Uint8Array(0);
-    for (const node of this.context.members(group)) {
-      if (node === this.context.node) continue;
-      const asked = this.calls.ask(node, group, READ_KIND.leader, nothing, call.timeout);
-      const answer = await asked.catch(() => undefined);
-      if (answer !== undefined && "leader" in answer && answer.leader !== 0) return answer.leader;
+    const asked = new Set([this.context.node]);
+    for (;;) {
+      const node = this.next(group, this.hintOf(group), asked);
+      if (node === undefined) return 0;
+      asked.add(node);
+      const answer = await this.ask(node, group, READ_KIND.leader, nothing, call.timeout).catch(
+        () => undefined,
+      );
+      if (typeof answer === "object" && "leader" in answer && answer.leader !== 0) {
+        return answer.leader;
+      }
     }
-    return 0;
   }
 
   /**

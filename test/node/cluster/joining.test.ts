@@ -54,7 +54,12 @@ it("a node that joins later gets members, and one that has no code is called thr
   await third.kv.init();
   expect(await third.kv.query("kv", "key", "get")).toBe("value");
   expect(await third.kv.command("kv", "key", { set: "other" })).toBe("ok");
-  expect((await third.kv.shards("kv"))[0]?.members.length).toBe(2);
+  const names = await Promise.all(nodes.map((node) => node.fleet.nodeName()));
+  const [elsewhere] = await third.kv.shards("kv");
+  expect([...(elsewhere?.members ?? [])].sort()).toEqual([...names].sort());
+  // It has no replica, and says all the same who leads.
+  expect(names).toContain(elsewhere?.leader);
+  expect(elsewhere?.leader).toBe((await first?.kv.shards("kv"))?.[0]?.leader);
   await third.kv.bindKeyspace("kv", mapModule);
   const name = await third.fleet.nodeName();
   await eventually("a member on the third node", async () => {
