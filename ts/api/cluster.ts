@@ -12,7 +12,7 @@ import {
 } from "../cluster/joining.ts";
 import { RaftKVError } from "../errors.ts";
 import type { JoiningNode } from "../fleet/commands.ts";
-import { FLEET_GROUP, FLEET_NAME } from "../fleet/state.ts";
+import { FLEET_GROUP, FLEET_NAME, groupsOfNode, hasModule } from "../fleet/state.ts";
 import { LEAVE_SAY_MS } from "../limits.ts";
 import { VERSION } from "../version.ts";
 import type { Core } from "./core.ts";
@@ -136,11 +136,23 @@ export class ClusterOfNode {
   /** Lets other nodes take over everything that this one holds; resolves when they have. */
   async leave(): Promise<void> {
     const { core } = this;
+    if (!this.joined || core.fleet.nodes.size <= 1) return;
+    // A command that changes nothing comes back once the fleet's state here is the present one.
+    await core.fleetCommand({ type: "bindModules", node: core.nodeId, modules: [] });
     const others = [...core.fleet.nodes.values()].filter(
       ({ id, state, unreachableSince }) =>
         id !== core.nodeId && state === "active" && unreachableSince === null,
     );
-    if (!this.joined || others.length === 0) return;
+    if (others.length === 0) return;
+    for (const group of groupsOfNode(core.fleet, core.nodeId)) {
+      if (others.some((node) => hasModule(node, group.module))) continue;
+      throw new RaftKVError(
+        "MODULE_NOT_BOUND",
+        `no other node has bound the code of group ${group.name}, so none can take it over: call ` +
+          "openKeyspace or bindGroupModule on another node first, or close() this one",
+        { group: group.name },
+      );
+    }
     this.leaving = true;
     const { incarnation } = core.engine.identity();
     const left = this.left();
@@ -169,8 +181,7 @@ export class ClusterOfNode {
         return await left;
       } catch (error) {
         if (!this.core.isOpen) throw error;
-        const { nodeId, fleet } = this.core;
-        const held = [...fleet.groups.values()].filter(({ members }) => members.includes(nodeId));
+        const held = groupsOfNode(this.core.fleet, this.core.nodeId);
         this.core.settings.logger?.info(
           `leaving: waiting until other nodes have taken over ${held.length} groups`,
         );
