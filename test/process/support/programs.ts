@@ -45,17 +45,18 @@ export function scratchDirectory(): string {
   return directory;
 }
 
-/** Starts a command; `environment` is added to this process's own. */
+/** Starts a command; `environment` is added to this process's own. The directory is the root's. */
 export function startCommand(
   command: string,
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  directory = ROOT,
 ): Running {
   if (!existsSync(join(ROOT, "dist/index.mjs"))) {
     throw new Error("dist/ is missing: run `npm run build` first");
   }
   const child = spawn(command, args, {
-    cwd: ROOT,
+    cwd: directory,
     stdio: ["pipe", "pipe", "pipe"],
     env: { ...process.env, ...environment },
   });
