@@ -175,3 +175,18 @@ test("a listener that throws at what another node sent ends nothing", () => {
   host.receive(event(EVENT_TYPE.memberWanted, 12, [0]), false);
   expect(logged).toHaveLength(1);
 });
+
+test("what fails after entries were applied does not stop the entries of others", () => {
+  const { host } = hostOf(1);
+  const applied: number[] = [];
+  for (const group of [GROUP, GROUP + 1]) {
+    const replica = host.attach(group, "group", () => new DataMachine(module));
+    replica.onApplied = () => {
+      applied.push(group);
+      throw new Error("defect");
+    };
+  }
+  host.receive(events.entry(GROUP, 1, entryOf([])), false);
+  host.receive(events.entry(GROUP + 1, 1, entryOf([])), false);
+  expect(applied).toEqual([GROUP, GROUP + 1]);
+});

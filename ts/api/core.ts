@@ -183,6 +183,7 @@ export class Core implements HostListener {
 
   /** Follows the fleet's state, once this node is in it: before, the state may be an old one. */
   fleetChanged(): void {
+    if (!this.isOpen) return;
     this.cluster.fleetApplied();
     if (!this.cluster.isJoined) return;
     this.groups.reconcile();

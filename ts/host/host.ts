@@ -161,7 +161,14 @@ export class Host {
     if (this.touched.size === 0) return;
     const touched = [...this.touched];
     this.touched.clear();
-    for (const replica of touched) replica.onApplied?.();
+    for (const replica of touched) {
+      try {
+        replica.onApplied?.();
+      } catch (error) {
+        // Entries of other groups go on; while the engine closes, what follows from one may fail.
+        this.listener.logged(LOG_ERROR, `after entries of ${replica.name}: ${String(error)}`);
+      }
+    }
   }
 
   private step(from: Drained): void {
