@@ -258,6 +258,17 @@ describe("ownership", () => {
     expect(directory.send({ type: "claim", workflow: 1 })).toMatchObject({ mine: true });
   });
 
+  test("a new leader of the directory takes over at once, and nobody from it", () => {
+    const directory = new Directory();
+    directory.register("kv");
+    expect(directory.send({ type: "claim", workflow: 1 })).toMatchObject({ mine: true });
+    directory.node = 2;
+    const claim = { type: "claim", workflow: 1, leads: true } as const;
+    expect(directory.send(claim)).toMatchObject({ mine: true });
+    directory.node = 1;
+    expect(directory.send({ type: "claim", workflow: 1 })).toMatchObject({ mine: false });
+  });
+
   test("a workflow in which keys wait is taken over at once", () => {
     const directory = new Directory();
     directory.open("kv");

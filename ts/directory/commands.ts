@@ -81,6 +81,8 @@ export interface Fail extends Ownership {
 export interface Claim extends Ownership {
   readonly type: "claim";
   readonly workflow: number;
+  /** The sender has come to lead the directory since: whoever led before does nothing more. */
+  readonly leads?: boolean;
 }
 
 /** A command to the directory. */

@@ -89,8 +89,9 @@ export function fail(state: DirectoryState, command: Fail): DirectoryState {
 }
 
 /**
- * Takes a workflow over when its owner's lease is over. One in which keys wait is taken at once:
- * its steps may be repeated by anyone, and the lease only spares double work.
+ * Takes a workflow over when its owner's lease is over. A new leader of the directory takes it at
+ * once, and anyone one in which keys wait: steps may be repeated by anyone, and the lease only
+ * spares double work.
  */
 export function claim(state: DirectoryState, command: Claim): [boolean, DirectoryState] {
   const workflow = state.workflows.get(command.workflow);
@@ -98,6 +99,7 @@ export function claim(state: DirectoryState, command: Claim): [boolean, Director
   const free =
     workflow.owner === command.node ||
     workflow.leaseUntil <= command.now ||
+    command.leads === true ||
     workflow.step === "handOver";
   return free ? [true, withWorkflow(state, renewed(workflow, command))] : [false, state];
 }

@@ -31,6 +31,8 @@ export interface ExecutorOptions {
 /** One workflow that this executor is at. */
 interface Task {
   readonly steps: WorkflowSteps;
+  /** Was it claimed for this time of leadership? If it is lost after that, a newer leader has it. */
+  claimed: boolean;
   attempts: number;
   cancelTimer: Cancel;
 }
@@ -129,7 +131,12 @@ export class WorkflowExecutor {
   private begin(id: number): void {
     const goesOn = () => this.isCurrent(id, task) && this.ports.directory().workflows.has(id);
     const steps = new WorkflowSteps(stoppable(this.ports, goesOn));
-    const task: Task = { steps, attempts: 0, cancelTimer: NOTHING_TO_CANCEL };
+    const task: Task = {
+      steps,
+      claimed: false,
+      attempts: 0,
+      cancelTimer: NOTHING_TO_CANCEL,
+    };
     this.tasks.set(id, task);
     void this.proceed(id);
   }
@@ -169,8 +176,10 @@ export class WorkflowExecutor {
     const now = this.ports.now();
     const half = this.options.workflowLockPeriod / 2;
     if (workflow.owner === this.ports.node && workflow.leaseUntil - now > half) return workflow;
-    const command = { type: "claim", workflow: id, ...this.ownership() } as const;
+    const leads = !task.claimed;
+    const command = { type: "claim", workflow: id, leads, ...this.ownership() } as const;
     const reply = await this.ports.command(command);
+    task.claimed = true;
     if (!("mine" in reply)) throw new Error("a claim was answered with something else");
     if (reply.workflow === null || reply.mine) return reply.workflow;
     const wait = Math.max(STEP_RETRY_MS_MIN, reply.workflow.leaseUntil - now);
