@@ -110,10 +110,13 @@ export async function clusterOf(
 }
 
 /** Starts one more node, which serves no keyspace: it calls those of the others. */
-export async function startCaller(nodes: readonly ProcessNode[]): Promise<ProcessNode> {
+export async function startCaller(
+  nodes: readonly ProcessNode[],
+  options: ProcessOptions = {},
+): Promise<ProcessNode> {
   const [address] = await freeAddresses(1);
   const seeds = nodes.map((node) => node.address);
-  const caller = new ProcessNode(address as string, "callers", { seeds });
+  const caller = new ProcessNode(address as string, "callers", { seeds, ...options });
   await caller.activate();
   await spread(nodes, nodes.length);
   return caller;
@@ -178,7 +181,8 @@ export interface GroupStanding {
  * not only as a target, and a leader. Before, a group may have two, of which neither may be lost.
  */
 export async function spread(nodes: readonly ProcessNode[], count: number): Promise<void> {
-  const asked = nodes.find((node) => node.isRunning);
+  const running = nodes.filter(({ isRunning }) => isRunning);
+  const [asked] = running;
   const wanted = Math.min(3, count);
   let groups: readonly GroupStanding[] = [];
   const isSpread = ({ isConfirmed, members, leader }: GroupStanding) =>
@@ -189,7 +193,6 @@ export async function spread(nodes: readonly ProcessNode[], count: number): Prom
       return groups.length > 0 && groups.every(isSpread);
     });
   } catch (error) {
-    const running = nodes.filter(({ isRunning }) => isRunning);
     const all = await Promise.all(running.map((node) => node.call<GroupStanding[]>("groups")));
     const wrong = groups.filter((group) => !isSpread(group)).map(({ id }) => id);
     const seen = all.map((own) => own.filter(({ id }) => wrong.includes(id)));
