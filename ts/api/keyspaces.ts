@@ -157,7 +157,9 @@ export class LocalKeyspaces implements KeyspacesOfNode {
   attached(replica: Replica): void {
     const shard = replica.machine;
     if (shard instanceof ShardMachine)
-      replica.onApplied = () => this.onShardApplied?.(shard, replica.name);
+      replica.onApplied = () => {
+        if (replica.leading) this.onShardApplied?.(shard, replica.name);
+      };
   }
 
   leaderChanged(replica: Replica): void {
