@@ -172,3 +172,5 @@ export const GROUP_WAIT_MS_MAX = 30_000;
 export const LEAVE_SAY_MS = 5_000;
 /** Milliseconds that a node has to say how its replicas stand. */
 export const SURVEY_CALL_MS = 1_000;
+/** Milliseconds in which a majority has to confirm who leads a group. */
+export const SURVEY_CONFIRM_MS = 500;

@@ -1,7 +1,9 @@
 /** Asks every node how its replicas stand, and finds the groups that nobody leads. */
+import { within } from "../client/within.ts";
 import type { HostCalls } from "../cluster/calls.ts";
 import type { FleetGroup } from "../fleet/state.ts";
-import { SURVEY_CALL_MS } from "../limits.ts";
+import type { Replica } from "../host/replica.ts";
+import { SURVEY_CALL_MS, SURVEY_CONFIRM_MS } from "../limits.ts";
 import type { Core } from "./core.ts";
 
 /** Type of the call by which a node is asked. */
@@ -61,7 +63,7 @@ export class GroupSurvey {
     const one = async (node: number) => {
       const report =
         node === this.core.nodeId
-          ? this.report()
+          ? await this.report()
           : await this.calls.call(node, { type: CALL }, SURVEY_CALL_MS).catch(() => undefined);
       reports.set(node, report as NodeReport | undefined);
     };
@@ -69,16 +71,27 @@ export class GroupSurvey {
     return reports;
   }
 
-  private report(): NodeReport {
+  private async report(): Promise<NodeReport> {
     const { host, groups } = this.core;
     const leads: number[] = [];
     const others: [number, MemberState][] = [];
-    for (const id of groups.storedGroups()) {
+    const one = async (id: number) => {
       const replica = host.replica(id);
       if (replica === undefined) others.push([id, "module not bound"]);
-      else if (replica.leading) leads.push(id);
+      else if (await isEstablished(replica)) leads.push(id);
       else others.push([id, "no leader"]);
-    }
+    };
+    await Promise.all([...groups.storedGroups()].map(one));
     return { leads, others };
   }
+}
+
+/** Does a replica lead with a majority behind it? One that lost it does not know by itself. */
+async function isEstablished(replica: Replica): Promise<boolean> {
+  if (!replica.leading) return false;
+  const confirmed = replica.readable().then(
+    () => true,
+    () => false,
+  );
+  return (await within(confirmed, SURVEY_CONFIRM_MS, undefined)) === true;
 }
