@@ -66,6 +66,11 @@ export class Queries {
       if (entry !== undefined) {
         const replica = this.host.replica(entry.shard.group);
         if (replica?.canRead()) return this.answer(entry, argument);
+        // Behind or not, what is known of the key here says whom to ask, without a crossing.
+        if (call.consistency !== "stale") {
+          const { hash, shard } = entry;
+          return this.seek(hash, requestOf(key, entry, argument), call, shard.group);
+        }
       }
       return this.find(key, argument, call);
     } catch (error) {
@@ -94,7 +99,8 @@ export class Queries {
     if (found === null) {
       throw this.keyspace.absence() ?? callError("NO_SUCH_SHARD", "not applied", this.target);
     }
-    const shard = this.shardHere(found.hash, call);
+    const group = this.engine.findGroup(this.keyspace.number, found.hash);
+    const shard = this.shardHere(group, found.hash, call);
     if (shard !== undefined && this.keyspace.absence() === undefined) {
       const entry = findEntry(this.keyspace.index, keyIdentity(key as Key));
       if (entry?.shard === shard) return this.answer(entry, argument);
@@ -102,17 +108,22 @@ export class Queries {
       shard.answerMissing();
       return Promise.resolve(undefined);
     }
-    return this.seek(found.hash, requestOf(key, found, argument), call);
+    return this.seek(found.hash, requestOf(key, found, argument), call, group);
   }
 
-  /** Sends the query to the shard's leader, and after the key while that moves. */
-  private async seek(hash: number, request: Uint8Array, call: CallSettings): Promise<unknown> {
+  /** Sends the query to the leader of a shard, which is `first`, and after the key while that moves. */
+  private async seek(
+    hash: number,
+    request: Uint8Array,
+    call: CallSettings,
+    first: number | null,
+  ): Promise<unknown> {
     const { reads, target } = this;
     const until = performance.now() + leaderLimit(call);
     const transferLimit = call.timeout + call.shardLockRetry * call.shardLockRetryInterval;
     let settings = call;
     let transferSince: number | undefined;
-    let moved: number | undefined;
+    let moved = first ?? undefined;
     let moves = 0;
     for (;;) {
       reads.checkOpen();
@@ -175,9 +186,13 @@ export class Queries {
     if (absence.code !== "MODULE_NOT_BOUND" || !isElsewhere) throw absence;
   }
 
-  /** The shard of this node that owns a hash and may answer now. */
-  private shardHere(hash: number, call: CallSettings): ShardMachine | undefined {
-    let group = this.engine.findGroup(this.keyspace.number, hash);
+  /** The shard of this node that owns a hash and may answer now; `first` is where to look first. */
+  private shardHere(
+    first: number | null,
+    hash: number,
+    call: CallSettings,
+  ): ShardMachine | undefined {
+    let group = first;
     for (let hops = 0; group !== null && hops < HOPS_MAX; hops++) {
       const replica: Replica | undefined = this.host.replica(group);
       const shard = replica?.machine;

@@ -44,6 +44,8 @@ interface Batch {
 export class ReadCalls {
   private readonly calls: NodeCalls;
   private readonly open = new Map<string, Batch>();
+  /** The batch that took the last read: most often the one that takes the next. */
+  private last: Batch | undefined;
 
   constructor(calls: NodeCalls) {
     this.calls = calls;
@@ -69,11 +71,20 @@ export class ReadCalls {
   }
 
   private batch(node: number, timeoutMs: number): Batch {
+    const { last } = this;
+    if (last?.node === node && last.timeoutMs === timeoutMs) return last;
     const name = nameOf(node, timeoutMs);
-    const known = this.open.get(name);
-    if (known !== undefined) return known;
+    let batch = this.open.get(name);
+    if (batch === undefined) {
+      batch = this.begin(node, timeoutMs);
+      this.open.set(name, batch);
+    }
+    this.last = batch;
+    return batch;
+  }
+
+  private begin(node: number, timeoutMs: number): Batch {
     const batch: Batch = { node, timeoutMs, reads: [], waiting: [], bytes: 0 };
-    this.open.set(name, batch);
     queueMicrotask(() => this.send(batch));
     return batch;
   }
@@ -83,6 +94,7 @@ export class ReadCalls {
     const name = nameOf(node, timeoutMs);
     if (this.open.get(name) !== batch) return;
     this.open.delete(name);
+    if (this.last === batch) this.last = undefined;
     const message = { type: READ_CALL, reads };
     this.calls
       .call(node, message, timeoutMs)

@@ -202,24 +202,30 @@ export class Reads {
     call: CallSettings,
     until: number,
   ): Promise<Attempt> {
-    const asked = new Set([this.context.node]);
+    let asked: Set<number> | undefined;
     let miss: Miss = "no leader";
     let hint = this.hintOf(group);
     this.remote++;
     try {
       for (;;) {
         const time = Math.min(call.timeout, until - performance.now());
-        const node = this.next(group, hint, asked);
+        let node: number | undefined = hint;
+        // Nearly always the first hint is right, and nobody else need be thought of.
+        if (asked !== undefined || hint === 0 || this.silentUntil.has(hint)) {
+          asked ??= new Set([this.context.node]);
+          node = this.next(group, hint, asked);
+        }
         if (node === undefined || time <= 0 || call.signal?.aborted) return miss;
-        asked.add(node);
         const asking = this.ask(node, group, kind, request, time);
         const answer = await within(asking, undefined, call.signal);
         if (answer === ENDED) return miss;
-        if (answer === "no answer") miss = answer;
         if (typeof answer === "object" && "result" in answer) {
           this.remember(group, node);
           return answer;
         }
+        if (answer === "no answer") miss = answer;
+        asked ??= new Set([this.context.node]);
+        asked.add(node);
         hint = typeof answer === "object" ? answer.leader : 0;
       }
     } finally {
@@ -227,24 +233,26 @@ export class Reads {
     }
   }
 
-  private async ask(
+  private ask(
     node: number,
     group: number,
     kind: ReadKind,
     request: Uint8Array,
     timeoutMs: number,
   ): Promise<ReadAnswer | Miss> {
-    try {
-      const answer = await this.calls.ask(node, group, kind, request, timeoutMs);
-      this.silentUntil.delete(node);
-      return answer;
-    } catch (error) {
-      if (this.hints.get(group) === node) this.hints.delete(group);
-      const code = error instanceof RaftKVError ? error.code : "INTERNAL";
-      if (code === "OVERLOADED") throw error;
-      this.silentUntil.set(node, performance.now() + SILENT_MS);
-      return code === "TIMEOUT" ? "no answer" : "no leader";
-    }
+    return this.calls.ask(node, group, kind, request, timeoutMs).then(
+      (answer) => {
+        if (this.silentUntil.size > 0) this.silentUntil.delete(node);
+        return answer;
+      },
+      (error: unknown) => {
+        if (this.hints.get(group) === node) this.hints.delete(group);
+        const code = error instanceof RaftKVError ? error.code : "INTERNAL";
+        if (code === "OVERLOADED") throw error;
+        this.silentUntil.set(node, performance.now() + SILENT_MS);
+        return code === "TIMEOUT" ? "no answer" : "no leader";
+      },
+    );
   }
 
   private hintOf(group: number): number {
