@@ -226,6 +226,22 @@ describe("watch", () => {
     expect(world.of(1).unreachable()).toEqual(new Map());
   });
 
+  test("a node that left and comes back counts as reachable, whenever it was heard to go", async () => {
+    const world = new World(3);
+    await world.settle();
+    const leave = { type: "leaveNode", node: 3, now: world.time } as const;
+    world.peer(3, false);
+    world.change(() => world.fleet.send(leave));
+    await world.settle();
+    expect(world.fleet.state.nodes.has(3)).toBe(false);
+    world.peer(3, false);
+    world.change(() => world.fleet.join(3, ["m"], 2));
+    expect(world.of(1).isReachable(3)).toBe(true);
+    expect(world.of(2).isReachable(3)).toBe(true);
+    world.peer(3, false);
+    expect(world.of(1).isReachable(3)).toBe(false);
+  });
+
   test("a leader that is marked itself says that it is there", async () => {
     const world = new World(3);
     await world.settle();

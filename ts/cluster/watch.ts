@@ -12,6 +12,7 @@ import type { FleetNode, FleetState } from "../fleet/state.ts";
 import { nextTargets } from "../fleet/targets.ts";
 import {
   BALANCED_GROUPS,
+  DEPARTED_NODES,
   OPTION_TIME_MAX_MS,
   PURGE_OBSERVED_MS,
   UNREACHABLE_AFTER_MS,
@@ -54,6 +55,9 @@ export class NodeWatch {
   private readonly options: WatchOptions;
   /** Per node that was heard of: since when it is out of reach, or `null`. */
   private readonly down = new Map<number, number | null>();
+  /** The nodes that the fleet had last, and those that it has had before and has not now. */
+  private nodes: FleetState["nodes"] = new Map();
+  private readonly gone = new Set<number>();
   /** A state in which every group was found where it should be. */
   private inOrder: FleetState | undefined;
   private nextBalance = 0;
@@ -83,6 +87,7 @@ export class NodeWatch {
 
   /** A node can be reached (again), or cannot any more. */
   peerChanged(node: number, reachable: boolean): void {
+    if (!reachable && this.gone.has(node)) return;
     const before = this.down.get(node);
     if (reachable) this.down.set(node, null);
     else if (typeof before !== "number") this.down.set(node, this.ports.now());
@@ -96,6 +101,7 @@ export class NodeWatch {
 
   /** The fleet's state has changed. */
   fleetChanged(): void {
+    this.forget();
     this.act();
   }
 
@@ -115,6 +121,24 @@ export class NodeWatch {
       if (since !== null) found.set(id, new Date(since));
     }
     return found;
+  }
+
+  /**
+   * Nodes that left are not dialled any more: that one went down says nothing once it is back, and
+   * nobody would say that it is up before there is something to send to it.
+   */
+  private forget(): void {
+    const { nodes } = this.ports.fleet();
+    if (nodes === this.nodes) return;
+    for (const id of this.nodes.keys()) {
+      if (nodes.has(id)) continue;
+      this.down.delete(id);
+      this.gone.add(id);
+    }
+    for (const id of this.gone) {
+      if (nodes.has(id) || this.gone.size > DEPARTED_NODES) this.gone.delete(id);
+    }
+    this.nodes = nodes;
   }
 
   /** Sends the next command, or waits until there may be one. */
