@@ -273,7 +273,10 @@ export class Core implements HostListener {
 
   memberRemoved(group: number): void {
     if (group === FLEET_GROUP) this.cluster.fleetRemoved();
-    else this.groups.memberRemoved(group);
+    else {
+      this.groups.memberRemoved(group);
+      this.client.replicaRemoved(group);
+    }
   }
 
   peerChanged(node: number, state: PeerState): void {

@@ -9,7 +9,7 @@
  * - while a command waits to be sent again, later ones of this node on the same key wait behind it,
  *   so that calls that were not awaited take effect in call order.
  */
-import type { RaftKVError } from "../errors.ts";
+import type { Outcome, RaftKVError } from "../errors.ts";
 import { REFUSED } from "../host/host.ts";
 import { resultValue } from "../host/replica.ts";
 import {
@@ -21,6 +21,7 @@ import {
 } from "../limits.ts";
 import { Refusal, type Result } from "../machine/machine.ts";
 import type { NativeEngine } from "../native/engine.ts";
+import { ROUTE_GROUP } from "../native/frames.ts";
 import {
   type CallSettings,
   type ClientContext,
@@ -32,10 +33,10 @@ import { CallClock } from "./call-clock.ts";
 import { asError, commandError, rejected, withOutcome } from "./failure.ts";
 import { Fences } from "./fences.ts";
 import { Held } from "./held.ts";
-import { type Chunk, groupRoute, NO_KEY, Outbox } from "./outbox.ts";
+import { type Chunk, groupRoute, NO_KEY, Outbox, recordKey } from "./outbox.ts";
 import { Requests, type Resolve } from "./requests.ts";
 import { Retries } from "./retries.ts";
-import { holdKey, type SlowRequest, slowRequest } from "./slow-request.ts";
+import { holdKey, outcomeOf, type SlowRequest, slowRequest } from "./slow-request.ts";
 
 /** How often time limits are looked at, in milliseconds. */
 const TIME_LIMIT_CHECK_MS = 50;
@@ -65,7 +66,9 @@ export class Client {
     this.context = context;
     this.retries = new Retries(engine, {
       acknowledged: () => this.requests.acknowledged(),
-      refused: (states, error) => this.notTakenAgain(states, error),
+      refused: (states, error) => {
+        for (const state of states) this.fail(state, withOutcome(asError(error), outcomeOf(state)));
+      },
       sent: () => {
         this.timer ??= this.startTimer();
       },
@@ -160,6 +163,22 @@ export class Client {
   leaderAppeared(): void {
     for (const state of this.requests.slow.values()) {
       if (state.waiting && !state.behind && state.lockAttempts === 0) this.resend(state);
+    }
+  }
+
+  /**
+   * This node's replica of a group is gone, and with it the answers that would have come through
+   * it: the other members know them.
+   */
+  replicaRemoved(group: number): void {
+    this.flush();
+    for (const { first, last } of this.outbox.sent) {
+      for (let request = first; request <= last; request++) this.slow(request);
+    }
+    for (const state of this.requests.slow.values()) {
+      if (state.waiting || this.groupOf(state) !== group) continue;
+      state.unknown = true;
+      this.resend(state);
     }
   }
 
@@ -316,14 +335,14 @@ export class Client {
   private error(
     state: SlowRequest,
     code: Parameters<typeof callError>[0],
-    outcome: "unknown" | "not applied" = state.unknown ? "unknown" : "not applied",
+    outcome: Outcome = outcomeOf(state),
   ): RaftKVError {
     return callError(code, outcome, this.context.target(state.home));
   }
 
   private storageError(state: SlowRequest): RaftKVError {
     const cause = this.context.storageError();
-    const outcome = state.unknown ? "unknown" : "not applied";
+    const outcome = outcomeOf(state);
     if (cause !== undefined) return withOutcome(cause, outcome);
     return callError("STORAGE_FAILED", outcome, this.context.target(state.home));
   }
@@ -361,7 +380,7 @@ export class Client {
   private unknownGroup(state: SlowRequest): void {
     const absence = this.context.absence(state.home);
     if (absence !== undefined) {
-      this.fail(state, withOutcome(absence, state.unknown ? "unknown" : "not applied"));
+      this.fail(state, withOutcome(absence, outcomeOf(state)));
       return;
     }
     // It is on its way here, or its members change.
@@ -419,18 +438,18 @@ export class Client {
     if (state.waiting) this.release(state);
   }
 
+  /** Where a request goes now, as far as the routes know. */
+  private groupOf({ route, record }: SlowRequest): number | null {
+    if ((route & ROUTE_GROUP) !== 0) return (route & ~ROUTE_GROUP) >>> 0;
+    const key = this.engine.hashKey(route, recordKey(record));
+    return key === null ? null : this.engine.findGroup(route, key.hash);
+  }
+
   private notTaken(chunk: Chunk, error: unknown): void {
     const cause = asError(error);
     for (let request = chunk.first; request <= chunk.last; request++) {
       const resolve = this.requests.take(request) ?? this.takeSlow(request);
       resolve?.(rejected(withOutcome(cause, "not applied")));
-    }
-  }
-
-  private notTakenAgain(states: readonly SlowRequest[], error: unknown): void {
-    const cause = asError(error);
-    for (const state of states) {
-      this.fail(state, withOutcome(cause, state.unknown ? "unknown" : "not applied"));
     }
   }
 

@@ -1,4 +1,5 @@
 /** A request that needs more than a slot in the ring: it is sent again, or has its own options. */
+import type { Outcome } from "../errors.ts";
 import type { CallSettings } from "./call.ts";
 import { recordKey } from "./outbox.ts";
 import type { Resolve } from "./requests.ts";
@@ -60,4 +61,9 @@ export function slowRequest(
 /** What keeps commands in order: the route that the caller gave, and the key. */
 export function holdKey(state: SlowRequest): string {
   return `${state.home}:${Buffer.from(recordKey(state.record)).toString("latin1")}`;
+}
+
+/** What is known of a request's effect, should it fail now. */
+export function outcomeOf(state: SlowRequest): Outcome {
+  return state.unknown ? "unknown" : "not applied";
 }

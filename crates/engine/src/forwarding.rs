@@ -199,21 +199,26 @@ fn split(bytes: &[u8], least: usize) -> Option<(&[u8], &[u8])> {
 #[derive(Default)]
 pub(crate) struct ResultsDesk {
     tickets: AtomicU64,
-    waiting: Mutex<HashMap<u64, oneshot::Sender<Bytes>>>,
+    waiting: Mutex<HashMap<u64, (u32, oneshot::Sender<Bytes>)>>,
 }
 
 impl ResultsDesk {
-    fn open(&self) -> (u64, oneshot::Receiver<Bytes>) {
+    fn open(&self, group: u32) -> (u64, oneshot::Receiver<Bytes>) {
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed) + 1;
         let (sender, receiver) = oneshot::channel();
-        self.waiting.lock().insert(ticket, sender);
+        self.waiting.lock().insert(ticket, (group, sender));
         (ticket, receiver)
     }
 
     /// The host gives results; whether somebody still waits.
     pub(crate) fn give(&self, ticket: u64, results: Bytes) -> bool {
         let waiting = self.waiting.lock().remove(&ticket);
-        waiting.is_some_and(|waiting| waiting.send(results).is_ok())
+        waiting.is_some_and(|(_, waiting)| waiting.send(results).is_ok())
+    }
+
+    /// A group is closed here: its host gives no results any more, and who waits hears so at once.
+    pub(crate) fn end(&self, group: u32) {
+        self.waiting.lock().retain(|_, (of, _)| *of != group);
     }
 
     fn forget(&self, ticket: u64) {
@@ -289,7 +294,12 @@ fn stamp(body: Bytes) -> Bytes {
 
 /// The entry is in the event queue: the host is asked, behind it, for its results.
 async fn ask_host(shared: &Arc<Shared>, group: u32, entry: Bytes) -> Outcome {
-    let (ticket, results) = shared.results.open();
+    let (ticket, results) = shared.results.open(group);
+    if shared.find(group).is_none() {
+        // Closed before the ticket was there to be ended.
+        shared.results.forget(ticket);
+        return Outcome::Unknown;
+    }
     shared.events.push(Event::ResultsWanted {
         group,
         ticket,
@@ -319,6 +329,22 @@ mod tests {
             let outcome = Outcome::decode(Bytes::copy_from_slice(bytes));
             assert!(matches!(outcome, Outcome::Unknown), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn who_waits_for_results_of_a_group_that_is_closed_hears_so_at_once() {
+        let desk = ResultsDesk::default();
+        let (closed, mut ended) = desk.open(7);
+        let (open, mut given) = desk.open(8);
+        desk.end(7);
+        assert!(
+            ended
+                .try_recv()
+                .is_err_and(|error| error == oneshot::error::TryRecvError::Closed)
+        );
+        assert!(!desk.give(closed, Bytes::new()));
+        assert!(desk.give(open, Bytes::from_static(b"results")));
+        assert_eq!(given.try_recv().unwrap(), Bytes::from_static(b"results"));
     }
 
     #[test]

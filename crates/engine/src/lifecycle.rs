@@ -372,6 +372,7 @@ async fn stop(shared: &Arc<Shared>, running: Running) {
     };
     shared.proposer.refuse_pending(&group, reason);
     shared.forget(group.id);
+    shared.results.end(group.id);
 }
 
 /// Closes a group and deletes what is stored of it. `membership` is the one that leaves this node

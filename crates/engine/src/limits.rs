@@ -107,7 +107,7 @@ pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(20);
 pub const FORWARD_ATTEMPTS_MAX: usize = 4;
 
 /// How long a host may take to give the results of commands of a node without a replica.
-pub const RESULTS_WAIT: Duration = Duration::from_secs(10);
+pub const RESULTS_WAIT: Duration = Duration::from_secs(4);
 
 /// How long a request to another node's member may stay unanswered.
 pub const REQUEST_WAIT: Duration = Duration::from_secs(5);
