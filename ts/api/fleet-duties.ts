@@ -8,12 +8,7 @@ import { FLEET_GROUP } from "../fleet/state.ts";
 import type { PeerState } from "../host/host.ts";
 import type { Replica } from "../host/replica.ts";
 import type { Core } from "./core.ts";
-
-function schedule(delay: number, callback: () => void): () => void {
-  const timer = setTimeout(callback, delay);
-  timer.unref();
-  return () => clearTimeout(timer);
-}
+import { schedule } from "./schedule.ts";
 
 /** See the head of this file. */
 export class FleetDuties {

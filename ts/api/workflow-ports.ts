@@ -18,6 +18,7 @@ import {
   type ShardSettings,
   WHOLE_RANGE,
 } from "./keyspaces.ts";
+import { schedule } from "./schedule.ts";
 
 /** A read waits for the shard's leader for five seconds in all. */
 const SHARD_READ_CALL: CallSettings = {
@@ -57,9 +58,7 @@ export class NodePorts implements WorkflowPorts {
   }
 
   schedule(delay: number, callback: () => void): Cancel {
-    const timer = setTimeout(callback, delay);
-    timer.unref();
-    return () => clearTimeout(timer);
+    return schedule(delay, callback);
   }
 
   directory(): DirectoryState {

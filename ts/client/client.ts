@@ -171,11 +171,7 @@ export class Client {
    * it: the other members know them.
    */
   replicaRemoved(group: number): void {
-    this.flush();
-    for (const { first, last } of this.outbox.sent) {
-      for (let request = first; request <= last; request++) this.slow(request);
-    }
-    for (const state of this.requests.slow.values()) {
+    for (const state of this.unsettled()) {
       if (state.waiting || this.groupOf(state) !== group) continue;
       state.unknown = true;
       this.resend(state);
@@ -184,11 +180,7 @@ export class Client {
 
   /** A keyspace's routes are about to change: what is called later may not overtake. */
   routesChanging(route: number): void {
-    this.flush();
-    for (const { first, last } of this.outbox.sent) {
-      for (let request = first; request <= last; request++) this.slow(request);
-    }
-    for (const state of this.requests.slow.values()) {
+    for (const state of this.unsettled()) {
       if (state.home === route && !state.waiting && !state.fenced) this.fences.raise(state);
     }
   }
@@ -279,6 +271,15 @@ export class Client {
   private removeLast(chunk: Chunk): void {
     chunk.removeLast();
     this.flush();
+  }
+
+  /** Every request that is not settled, handed over and in its slow form. */
+  private unsettled(): Iterable<SlowRequest> {
+    this.flush();
+    for (const { first, last } of this.outbox.sent) {
+      for (let request = first; request <= last; request++) this.slow(request);
+    }
+    return this.requests.slow.values();
   }
 
   /** The slow form of a request that is not settled; a fast one is turned into it. */

@@ -7,7 +7,13 @@
  * changed; a slow interval stands behind it. A group that is in order costs one comparison of
  * version numbers, and no call.
  */
-import { canLead, type FleetGroup, type FleetState, isReachable } from "../fleet/state.ts";
+import {
+  canLead,
+  type FleetGroup,
+  type FleetState,
+  groupById,
+  isReachable,
+} from "../fleet/state.ts";
 import {
   MEMBERSHIP_GROUPS_AT_ONCE,
   MEMBERSHIP_INTERVAL_MS,
@@ -69,8 +75,6 @@ export class GroupMembership {
   private readonly due = new Set<number>();
   private readonly running = new Set<number>();
   private slots = MEMBERSHIP_GROUPS_AT_ONCE;
-  private indexed: FleetState | undefined;
-  private byId = new Map<number, FleetGroup>();
   private interval: Cancel | undefined;
   private stopped = true;
 
@@ -122,12 +126,7 @@ export class GroupMembership {
   }
 
   private group(id: number): FleetGroup | undefined {
-    const fleet = this.ports.fleet();
-    if (fleet !== this.indexed) {
-      this.indexed = fleet;
-      this.byId = new Map([...fleet.groups.values()].map((group) => [group.id, group]));
-    }
-    return this.byId.get(id);
+    return groupById(this.ports.fleet(), id);
   }
 
   /** What has to be the same for a group to be still in order. */

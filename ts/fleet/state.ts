@@ -89,12 +89,18 @@ export function emptyFleet(): FleetState {
   };
 }
 
+/** States are never changed in place, so what is derived from a part of one holds as long as it. */
+const groupsById = new WeakMap<FleetState["groups"], ReadonlyMap<number, FleetGroup>>();
+const modulesOf = new WeakMap<FleetNode["modules"], ReadonlySet<string>>();
+
 /** The group with this id, if it exists. */
-export function groupById(state: FleetState, id: number): FleetGroup | undefined {
-  for (const group of state.groups.values()) {
-    if (group.id === id) return group;
+export function groupById({ groups }: FleetState, id: number): FleetGroup | undefined {
+  let byId = groupsById.get(groups);
+  if (byId === undefined) {
+    byId = new Map([...groups.values()].map((group) => [group.id, group]));
+    groupsById.set(groups, byId);
   }
-  return undefined;
+  return byId.get(id);
 }
 
 /**
@@ -123,8 +129,14 @@ export function isReachable(state: FleetState, node: number): boolean {
 }
 
 /** Has the node's program bound the code of a group? */
-export function hasModule(node: FleetNode, module: string): boolean {
-  return module === FLEET_NAME || node.modules.includes(module);
+export function hasModule({ modules }: FleetNode, module: string): boolean {
+  if (module === FLEET_NAME) return true;
+  let bound = modulesOf.get(modules);
+  if (bound === undefined) {
+    bound = new Set(modules);
+    modulesOf.set(modules, bound);
+  }
+  return bound.has(module);
 }
 
 /** May this node lead a group now, as far as the fleet knows? */
