@@ -296,8 +296,8 @@ export class Core implements HostListener {
   }
 
   leaderChanged(replica: Replica): void {
-    const isElsewhere = replica.leader !== 0 && replica.leader !== this.nodeId;
-    if (replica.leading || isElsewhere) this.client.leaderAppeared();
+    if (replica.isServed) this.client.leaderAppeared();
+    this.groups.leaderChanged(replica);
     if (replica.machine instanceof HookedMachine) replica.machine.lead(replica.leading);
     this.keyspaces?.leaderChanged(replica);
     this.duties.leaderChanged(replica);

@@ -134,13 +134,17 @@ export class LocalGroups {
     return this.awaitingOpen.wait(id, GROUP_WAIT_MS_MAX, () => noLeader(group));
   }
 
-  /** Waits until a group can be called: it is open here, or its leader made it elsewhere. */
+  /** Waits until a group can be called: it is led, as this node's replica or the fleet says. */
   async ready(group: FleetGroup): Promise<void> {
-    if (this.stored.has(group.id) || this.creates(group)) {
-      await this.open(group);
-    } else if (!group.created) {
-      await this.awaitingLeader.wait(group.id, GROUP_WAIT_MS_MAX, () => noLeader(group));
-    }
+    const isHere = this.stored.has(group.id) || this.creates(group);
+    const isLed = isHere ? (await this.open(group)).isServed : group.created;
+    if (isLed) return;
+    await this.awaitingLeader.wait(group.id, GROUP_WAIT_MS_MAX, () => noLeader(group));
+  }
+
+  /** A group has another leader, or none. */
+  leaderChanged(replica: Replica): void {
+    if (replica.isServed) this.awaitingLeader.resolve(replica.group);
   }
 
   /** A leader made this node a member: the engine holds a replica, without its code. */
@@ -224,7 +228,6 @@ export class LocalGroups {
       this.opened.add(id);
       this.following.delete(id);
       this.awaitingOpen.resolve(id, replica);
-      this.awaitingLeader.resolve(id);
       return replica;
     } catch (error) {
       if (this.host.replica(id) === replica) this.host.detach(id);

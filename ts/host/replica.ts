@@ -105,6 +105,11 @@ export class Replica {
     this.context = new ReplicaContext((origin, result) => this.settleParked(origin, result));
   }
 
+  /** Is the group led: by this node, with everything of earlier terms applied, or by another? */
+  get isServed(): boolean {
+    return this.leading || (this.leader !== 0 && this.leader !== this.self.node);
+  }
+
   /**
    * May this node answer linearizable reads of the group by itself, now? Another node can learn
    * that an entry is committed, and answer its callers, before this host has got to that entry.

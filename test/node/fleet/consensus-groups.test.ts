@@ -166,3 +166,15 @@ it("hosts a hundred groups, in memory of a restart", async () => {
   const values = await Promise.all(names.map((name) => after.fleet.query(name, "read")));
   expect(values).toEqual(names.map((_, at) => at));
 });
+
+it("a group that was added is led when the call comes back", async () => {
+  const { fleet } = await openNode();
+  const own = await fleet.nodeName();
+  const add = async (at: number) => {
+    await fleet.addConsensusGroup(`group-${at}`, 1, { module: registerModule });
+    return fleet.whereisLeader(`group-${at}`);
+  };
+  const leaders = await Promise.all(Array.from({ length: 200 }, (_, at) => add(at)));
+  expect(leaders.filter((leader) => leader !== own)).toEqual([]);
+  expect(await fleet.findConsensusGroupsWithNoEstablishedLeader()).toEqual([]);
+});
