@@ -96,7 +96,9 @@ export class RaftKVError extends Error {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     this.action = details.action ?? ACTIONS[code];
-    if (details.outcome !== undefined) this.outcome = details.outcome;
+    // What a caller has to mend first was refused before anything of it took effect.
+    const outcome = details.outcome ?? (ACTIONS[code] === "fix" ? "not applied" : undefined);
+    if (outcome !== undefined) this.outcome = outcome;
     if (details.keyspace !== undefined) this.keyspace = details.keyspace;
     if (details.shard !== undefined) this.shard = details.shard;
     if (details.group !== undefined) this.group = details.group;

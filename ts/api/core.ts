@@ -51,6 +51,8 @@ export interface KeyspacesOfNode {
   keyspaceOf(route: number): string | undefined;
   /** Why a keyspace's route leads nowhere here, if the reason is known. */
   absence(route: number): RaftKVError | undefined;
+  /** Is there a keyspace of this name, as far as this node knows? */
+  isRegistered(keyspace: string): boolean;
   /** A replica was made, and is about to be opened. */
   attached(replica: Replica): void;
   /** A replica's group has another leader. */

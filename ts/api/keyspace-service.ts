@@ -10,7 +10,7 @@ import { leaderLimit } from "../client/reads.ts";
 import type { Key } from "../codec/key.ts";
 import { decodeValue, encodeValue } from "../codec/value.ts";
 import type { DirectoryCommand, DirectoryReplies, DirectoryReply } from "../directory/commands.ts";
-import type { KeyspaceEntry, ShardEntry } from "../directory/state.ts";
+import { type KeyspaceEntry, keyspaceOfShardName, type ShardEntry } from "../directory/state.ts";
 import { RaftKVError } from "../errors.ts";
 import { KEYS_PAGE } from "../limits.ts";
 import { EncodedResult, Refusal } from "../machine/machine.ts";
@@ -23,7 +23,7 @@ import type { WorkflowEvent } from "../workflow/ports.ts";
 import { StatisticsReporter } from "../workflow/reporter.ts";
 import type { Core } from "./core.ts";
 import type { ShardInformation } from "./keyspace.ts";
-import type { LocalKeyspaces } from "./keyspaces.ts";
+import { keyspaceModule, type LocalKeyspaces } from "./keyspaces.ts";
 import { shown } from "./option-values.ts";
 import type { RaftOptions } from "./raft-kv.ts";
 import { NodeReporterPorts } from "./reporter-ports.ts";
@@ -85,6 +85,7 @@ export class KeyspaceService {
     policy: SplitMergePolicyFields,
     options?: RaftOptions,
   ): Promise<void> {
+    this.checkShardNamesFree(name);
     await this.directory({
       type: "register",
       name,
@@ -116,6 +117,16 @@ export class KeyspaceService {
   async deregister(name: string): Promise<void> {
     await this.directory({ type: "deregister", name, ...this.ownership() });
     this.keyspaces.unbind(name);
+  }
+
+  /** A group that a program gave the name of a shard would stand in the way of that shard. */
+  private checkShardNamesFree(keyspace: string): void {
+    if (this.entry(keyspace) !== undefined) return;
+    for (const { name, module } of this.core.fleet.groups.values()) {
+      if (module === keyspaceModule(keyspace) || keyspaceOfShardName(name) !== keyspace) continue;
+      const message = `a shard of the keyspace ${keyspace} would have the name of the group ${name}; use another name, or remove the group`;
+      throw new RaftKVError("ALREADY_REGISTERED", message, { keyspace, group: name });
+    }
   }
 
   /** Names of all keyspaces, sorted. */

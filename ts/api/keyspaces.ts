@@ -82,6 +82,10 @@ export class LocalKeyspaces implements KeyspacesOfNode {
     return this.directoryMachine?.state;
   }
 
+  isRegistered(keyspace: string): boolean {
+    return this.directory?.keyspaces.has(keyspace) === true;
+  }
+
   /** Opens the directory's group, adding it where the fleet does not have it yet. */
   async openDirectory(): Promise<Replica> {
     const { core } = this;

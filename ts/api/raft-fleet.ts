@@ -4,6 +4,7 @@ import { type CallSettings, callError, DEFAULT_CALL } from "../client/call.ts";
 import { queryError } from "../client/failure.ts";
 import { pause } from "../client/pause.ts";
 import { copyValue, encodeValue, isPrimitive } from "../codec/value.ts";
+import { keyspaceOfShardName } from "../directory/state.ts";
 import { RaftKVError } from "../errors.ts";
 import type { FleetGroup } from "../fleet/state.ts";
 import type { Replica } from "../host/replica.ts";
@@ -36,6 +37,24 @@ export interface GroupConfig<State, Arg, Ret, QArg, QRet> {
 /** The module name under which a user's group is known to the fleet. */
 function groupModule(name: string): string {
   return `group:${name}`;
+}
+
+/** Did a program add the group? Otherwise raft-kv did, and only its own commands may change it. */
+function isProgramGroup({ name, module }: FleetGroup): boolean {
+  return module === groupModule(name);
+}
+
+function notFound(name: string): RaftKVError {
+  const message = `there is no consensus group ${name}; add it first`;
+  return new RaftKVError("NOT_FOUND", message, { group: name });
+}
+
+/** Refuses a name that a shard has, or gets when its keyspace is split. */
+function checkNoShardName(core: Core, name: string): void {
+  const keyspace = keyspaceOfShardName(name);
+  if (keyspace === undefined || !core.keyspaces?.isRegistered(keyspace)) return;
+  const message = `the group name ${name} is kept for a shard of the keyspace ${keyspace}`;
+  throw new RaftKVError("ALREADY_ADDED", message, { group: name, keyspace });
 }
 
 /** See the head of this file. Every function rejects with a `RaftKVError`. */
@@ -116,6 +135,7 @@ export class RaftFleetFunctions {
     }));
     checkDataModule(module, hook);
     checkFirstState(module);
+    checkNoShardName(core, name);
     this.bind(name, module, hook);
     await core.announce([groupModule(name)]);
     await core.fleetCommand({
@@ -144,8 +164,8 @@ export class RaftFleetFunctions {
   /** The groups that were added, with the number of replicas wanted. */
   async consensusGroups(): Promise<Record<string, number>> {
     const groups: Record<string, number> = {};
-    for (const { name, replicas, state, system, module } of this.core().fleet.groups.values()) {
-      if (state === "active" && !system && module === groupModule(name)) groups[name] = replicas;
+    for (const group of this.core().fleet.groups.values()) {
+      if (group.state === "active" && isProgramGroup(group)) groups[group.name] = group.replicas;
     }
     return groups;
   }
@@ -199,10 +219,16 @@ export class RaftFleetFunctions {
     return this.query(group, arg, { ...resolveCallOptions(options), consistency: "stale" });
   }
 
-  /** The name of the node that leads a group, `null` when none is known. @throws `NOT_FOUND` */
+  /**
+   * The name of the node that leads a group, `null` when none is known. A shard is the group of
+   * its name. @throws `NOT_FOUND`
+   */
   async whereisLeader(group: string): Promise<string | null> {
     const core = this.core();
-    const leader = await core.reads.leader(this.find(core, group).id, DEFAULT_CALL);
+    checkGroupName(group);
+    const found = core.group(group);
+    if (found === undefined) throw notFound(group);
+    const leader = await core.reads.leader(found.id, DEFAULT_CALL);
     return leader === 0 ? null : core.nameOf(leader);
   }
 
@@ -238,11 +264,10 @@ export class RaftFleetFunctions {
   private find(core: Core, name: string): FleetGroup {
     checkGroupName(name);
     const group = core.group(name);
-    if (group !== undefined && !group.system) return group;
-    throw new RaftKVError("NOT_FOUND", `there is no consensus group ${name}; add it first`, {
-      group: name,
-      outcome: "not applied",
-    });
+    if (group === undefined) throw notFound(name);
+    if (isProgramGroup(group)) return group;
+    const message = `the group ${name} is a shard; it belongs to its keyspace`;
+    throw new RaftKVError("NOT_FOUND", message, { group: name });
   }
 
   /** This node's replica of a group, once it is open. */

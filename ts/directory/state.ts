@@ -87,6 +87,11 @@ export function shardName(keyspace: string, start: number): string {
   return `${keyspace}_${start}`;
 }
 
+/** The keyspace whose shard has, or may come to have, this name; `undefined` for other names. */
+export function keyspaceOfShardName(name: string): string | undefined {
+  return /^(.+)_(?:0|[1-9]\d*)$/.exec(name)?.[1];
+}
+
 /** The state with this keyspace in place of the one of its name. */
 export function withKeyspace(state: DirectoryState, keyspace: KeyspaceEntry): DirectoryState {
   return { ...state, keyspaces: new Map(state.keyspaces).set(keyspace.name, keyspace) };

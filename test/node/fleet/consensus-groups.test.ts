@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import type { DataModule, RaftKVError } from "../../../ts/index.ts";
 import { expectCode } from "../support/errors.ts";
-import { registerModule } from "../support/modules.ts";
+import { mapModule, registerModule } from "../support/modules.ts";
 import { newNode, openNode, scratchDirectory } from "../support/nodes.ts";
 import { eventually } from "../support/waiting.ts";
 
@@ -67,6 +67,29 @@ it("answers NOT_FOUND for groups that are not there", async () => {
     () => fleet.removeConsensusGroup("g"),
   ];
   for (const call of calls) expect((await expectCode(call, "NOT_FOUND")).group).toBe("g");
+});
+
+it("keeps shards out of the hands of programs, and names apart", async () => {
+  const { fleet, kv } = await openNode();
+  await kv.init();
+  await kv.registerKeyspace("kv", mapModule, null, { maxShards: 4 });
+  await kv.command("kv", "key", { set: 1 });
+  expect(await fleet.whereisLeader("kv_0")).toBe(await fleet.nodeName());
+  for (const call of [
+    () => fleet.removeConsensusGroup("kv_0"),
+    () => fleet.command("kv_0", 1),
+    () => fleet.query("kv_0", 1),
+  ]) {
+    expect((await expectCode(call, "NOT_FOUND")).message).toContain("shard");
+  }
+  expect(await kv.query("kv", "key", "get")).toBe(1);
+  // A split would want this name.
+  const added = () => fleet.addConsensusGroup("kv_67108864", 1, { module: registerModule });
+  expect((await expectCode(added, "ALREADY_ADDED")).keyspace).toBe("kv");
+  await fleet.addConsensusGroup("other_67108864", 1, { module: registerModule });
+  const registered = () => kv.registerKeyspace("other", mapModule, null, { maxShards: 4 });
+  expect((await expectCode(registered, "ALREADY_REGISTERED")).group).toBe("other_67108864");
+  expect(await kv.listKeyspaces()).toEqual(["kv"]);
 });
 
 it("removes a group, and gives its name to a new one with fresh state and its own code", async () => {
