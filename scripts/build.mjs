@@ -5,18 +5,16 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bundle } from "./bundle.mjs";
-import { bindingHeader, filesUnder, fingerprint } from "./sources.mjs";
+import { bindingHeader, engineFingerprint, filesUnder } from "./sources.mjs";
 import { ROOT, script, step, tool } from "./steps.mjs";
 import { requireRust } from "./toolchain.mjs";
 
 const NATIVE = join(ROOT, "native");
 const STAMP = join(NATIVE, "built.stamp");
-const ENGINE_FILES = ["Cargo.toml", "Cargo.lock", "package.json"];
 
 /** Compiles the addon unless the one that is there was made from the same sources. */
 export async function buildNative() {
-  const sources = [...filesUnder(join(ROOT, "crates")), ...ENGINE_FILES.map((f) => join(ROOT, f))];
-  const stamp = fingerprint(sources, [process.platform, process.arch]);
+  const stamp = engineFingerprint();
   const built = ["binding.cjs", "binding.d.cts"].every((name) => existsSync(join(NATIVE, name)));
   const binary = existsSync(NATIVE) && filesUnder(NATIVE).some((name) => name.endsWith(".node"));
   if (built && binary && existsSync(STAMP) && readFileSync(STAMP, "utf8") === stamp) {

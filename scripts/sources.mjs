@@ -40,6 +40,15 @@ export function fingerprint(files, further = []) {
   return hash.digest("hex");
 }
 
+/** All that the compiled addon is made from, and what it is made for. */
+export function engineFingerprint() {
+  const cargo = ["Cargo.toml", "Cargo.lock"].map((name) => join(ROOT, name));
+  const { name, version, napi } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  const names = JSON.stringify([name, version, napi.binaryName, napi.packageName]);
+  const sources = [...filesUnder(join(ROOT, "crates")), ...cargo];
+  return fingerprint(sources, [names, process.platform, process.arch]);
+}
+
 /** The sources that the addon's declarations are generated from, whatever their format. */
 export function bindingFingerprint() {
   const texts = filesUnder(join(ROOT, "crates/addon/src")).map((file) =>
