@@ -34,6 +34,8 @@ const action = fc.oneof(
     }),
   },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("plan" as const), later: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("split" as const), pick }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("merge" as const), pick }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant("finish" as const), pick }) },
   { weight: 12, arbitrary: fc.record({ do: fc.constant("step" as const), pick }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant("late" as const), workflow, step }) },
@@ -63,6 +65,12 @@ function perform(directory: Directory, one: Action) {
     case "plan":
       if (one.later) directory.now += INELIGIBLE_MS;
       return directory.plan();
+    case "split":
+    case "merge": {
+      const shards = directory.shards();
+      const shard = shards[one.pick % Math.max(1, shards.length)]?.shard.name ?? "a_0";
+      return directory.send({ type: one.do, shard });
+    }
     case "finish":
       return directory.finish(picked(directory, one.pick)?.id ?? 0);
     case "step":

@@ -6,7 +6,7 @@ import type { FleetCommand } from "../../ts/fleet/commands.ts";
 import { placeGroup, systemVoters } from "../../ts/fleet/placement.ts";
 import type { FleetGroup, FleetState } from "../../ts/fleet/state.ts";
 import { FLEET_NAME, groupsOfNode, isPartOf, isReachable } from "../../ts/fleet/state.ts";
-import { majority, sameNodes } from "../../ts/fleet/targets.ts";
+import { majority, preferring, sameNodes } from "../../ts/fleet/targets.ts";
 import { Fleet } from "./harness.ts";
 
 const WINDOW = 100;
@@ -31,6 +31,11 @@ const step = fc.oneof(
       replicas: fc.integer({ min: 1, max: 5 }),
     }),
   },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant("drain" as const), node, drained: fc.boolean() }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("prefer" as const), name: any, node }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("remove" as const), name }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("removed" as const), name, node }) },
   { weight: 8, arbitrary: fc.record({ do: fc.constant("confirm" as const), name: any }) },
@@ -99,6 +104,10 @@ class Watched extends Fleet {
         const system = name === "j";
         return { type: "addGroup", name, replicas, system, module: "m", settings: {}, token };
       }
+      case "drain":
+        return { type: "drainNode", node: one.node, drained: one.drained };
+      case "prefer":
+        return { type: "preferLeader", name: one.name, node: one.node };
       case "remove":
         return { type: "removeGroup", name: one.name };
       case "balance":
@@ -225,8 +234,10 @@ function checkPlaced(state: FleetState): void {
     if (group.state !== "active" || !isAlive(state, group) || active.length === 0) continue;
     const bound = active.filter((one) => group.id === 1 || one.modules.includes("m"));
     if (bound.length === 0) continue;
-    const voters = group.system ? systemVoters(bound.length) : group.replicas;
-    expect(group.members).toEqual(placeGroup(group.id, voters, bound));
+    const undrained = bound.filter((one) => !one.drained);
+    const open = undrained.length > 0 ? undrained : bound;
+    const voters = group.system ? systemVoters(open.length) : group.replicas;
+    expect(group.members).toEqual(preferring(group.preferred, placeGroup(group.id, voters, open)));
     const ids = bound.map(({ id }) => id);
     const watching = without(group.learners, ids);
     // A node that leaves follows as long as other groups do not let it go.

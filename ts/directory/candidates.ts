@@ -90,12 +90,12 @@ function hasThreshold({ policy }: KeyspaceEntry): boolean {
 }
 
 /** How many shards the keyspace has when every running split has succeeded. */
-function pendingShards(state: DirectoryState, keyspace: KeyspaceEntry): number {
+export function pendingShards(state: DirectoryState, keyspace: KeyspaceEntry): number {
   return keyspace.shards.length + unpublished(state, keyspace, "split");
 }
 
 /** How many shards the keyspace has when every running merge has succeeded. */
-function remainingShards(state: DirectoryState, keyspace: KeyspaceEntry): number {
+export function remainingShards(state: DirectoryState, keyspace: KeyspaceEntry): number {
   return keyspace.shards.length - unpublished(state, keyspace, "merge");
 }
 

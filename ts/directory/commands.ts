@@ -58,6 +58,18 @@ export interface Plan extends Ownership {
   readonly ineligiblePeriod: number;
 }
 
+/** Starts the split of one shard, whatever its statistics are. */
+export interface SplitShard extends Ownership {
+  readonly type: "split";
+  readonly shard: string;
+}
+
+/** Starts the merge of one shard into its left neighbour, whatever their statistics are. */
+export interface MergeShard extends Ownership {
+  readonly type: "merge";
+  readonly shard: string;
+}
+
 /** Records that a step was carried out. Late and repeated ones change nothing. */
 export interface Advance extends Ownership {
   readonly type: "advance";
@@ -92,6 +104,8 @@ export type DirectoryCommand =
   | SetPolicy
   | Report
   | Plan
+  | SplitShard
+  | MergeShard
   | Advance
   | Fail
   | Claim;
@@ -101,6 +115,10 @@ export type DirectoryErrorCode =
   | "ALREADY_REGISTERED"
   | "INVALID_POLICY"
   | "NO_SUCH_KEYSPACE"
+  | "NO_SUCH_SHARD"
+  | "SHARD_BUSY"
+  | "SPLIT_IMPOSSIBLE"
+  | "MERGE_IMPOSSIBLE"
   | "INVALID_OPTION";
 
 /** A command that changed nothing, and why. */
@@ -119,6 +137,9 @@ export interface DirectoryReplies {
   report: { readonly ok: true; readonly taken: readonly string[] };
   /** The ids of the workflows that were started. */
   plan: { readonly ok: true; readonly started: readonly number[] };
+  /** The workflow that was started. */
+  split: { readonly ok: true; readonly workflow: Workflow } | DirectoryError;
+  merge: { readonly ok: true; readonly workflow: Workflow } | DirectoryError;
   /** The workflow as it is now; `null` when it is over. */
   advance: { readonly ok: true; readonly workflow: Workflow | null };
   fail: { readonly ok: true; readonly workflow: Workflow | null };

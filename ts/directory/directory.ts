@@ -30,6 +30,7 @@ import {
   withKeyspace,
   withShards,
 } from "./state.ts";
+import { startWanted } from "./wanted.ts";
 import { workflowToken } from "./workflow.ts";
 
 type Outcome = [DirectoryReply, DirectoryState];
@@ -56,6 +57,12 @@ function applyDirectoryCommand(state: DirectoryState, command: DirectoryCommand)
     case "plan": {
       const planned = startWorkflows(state, command, command.ineligiblePeriod);
       return [{ ok: true, started: planned.started }, planned.state];
+    }
+    case "split":
+    case "merge": {
+      const started = startWanted(state, command);
+      if ("code" in started) return refuse(state, started.code, started.message);
+      return [{ ok: true, workflow: started.workflow }, started.state];
     }
     case "advance":
     case "fail": {

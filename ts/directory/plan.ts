@@ -52,7 +52,8 @@ export function nextStartAt(state: DirectoryState, ineligiblePeriod: number): nu
   return times.length === 0 ? null : Math.min(...times);
 }
 
-function runningTransfers(state: DirectoryState): number {
+/** How many splits and merges are under way. */
+export function runningTransfers(state: DirectoryState): number {
   let running = 0;
   for (const { kind } of state.workflows.values()) {
     if (kind === "split" || kind === "merge") running++;
@@ -71,9 +72,10 @@ function commonOf(state: DirectoryState, { node, now, lockPeriod }: Ownership) {
   };
 }
 
-function startSplit(
+/** The state with the workflow that splits a shard in the middle of its range. */
+export function startSplit(
   state: DirectoryState,
-  { keyspace, shard }: SplitCandidate,
+  { keyspace, shard }: Pick<SplitCandidate, "keyspace" | "shard">,
   ownership: Ownership,
 ): DirectoryState {
   const common = commonOf(state, ownership);
@@ -95,9 +97,10 @@ function startSplit(
   return started(state, workflow);
 }
 
-function startMerge(
+/** The state with the workflow that merges a shard into its left neighbour. */
+export function startMerge(
   state: DirectoryState,
-  { keyspace, receiver, sender }: MergeCandidate,
+  { keyspace, receiver, sender }: Pick<MergeCandidate, "keyspace" | "receiver" | "sender">,
   ownership: Ownership,
 ): DirectoryState {
   const workflow: MergeWorkflow = {

@@ -20,6 +20,7 @@ export type FleetCommand =
   | { readonly type: "confirmRemoved"; readonly group: number; readonly node: number }
   | ConfirmMembers
   | KeepMembers
+  | PreferLeader
   /** Sets the next target of at most `limit` groups that are not placed as they should be. */
   | { readonly type: "balance"; readonly limit: number }
   | NodeCommand;
@@ -32,6 +33,8 @@ export type NodeCommand =
   | LeaveNode
   /** The node's program has bound further modules. */
   | { readonly type: "bindModules"; readonly node: number; readonly modules: readonly string[] }
+  /** The node is to hold no voters any more, or may hold some again. */
+  | { readonly type: "drainNode"; readonly node: number; readonly drained: boolean }
   /** The fleet's leader has not reached the node since then. */
   | { readonly type: "markUnreachable"; readonly node: number; readonly since: number }
   /** The fleet's leader has reached the node. */
@@ -75,6 +78,13 @@ export interface KeepMembers {
   readonly members: readonly number[];
 }
 
+/** One of the group's voters is to lead it from now on, for as long as it is placed there. */
+export interface PreferLeader {
+  readonly type: "preferLeader";
+  readonly name: string;
+  readonly node: number;
+}
+
 /** Adds a group. The same token again gives the same answer, as long as the group exists. */
 export interface AddGroup {
   readonly type: "addGroup";
@@ -100,6 +110,7 @@ export type FleetErrorCode =
   | "CLEANUP_ONGOING"
   | "MODULE_NOT_BOUND"
   | "NOT_FOUND"
+  | "INVALID_ARGUMENT"
   | "INVALID_OPTION";
 
 /** A command that changed nothing, and why. */
@@ -115,6 +126,7 @@ export interface FleetReplies {
   joinNode: { readonly ok: true };
   leaveNode: { readonly ok: true } | FleetError;
   bindModules: { readonly ok: true } | FleetError;
+  drainNode: { readonly ok: true } | FleetError;
   addGroup:
     | { readonly ok: true; readonly group: number; readonly members: readonly number[] }
     | FleetError;
@@ -122,6 +134,7 @@ export interface FleetReplies {
   confirmRemoved: { readonly ok: true };
   confirmMembers: { readonly ok: true };
   keepMembers: { readonly ok: true };
+  preferLeader: { readonly ok: true } | FleetError;
   /** How many targets were set. */
   balance: { readonly ok: true; readonly retargeted: number };
   markUnreachable: { readonly ok: true };

@@ -31,7 +31,7 @@ import {
   groupById,
   withGroup,
 } from "./state.ts";
-import { firstTarget, nextTargets, retarget, sameNodes } from "./targets.ts";
+import { firstTarget, nextTargets, preferring, retarget, sameNodes } from "./targets.ts";
 
 type Outcome = [FleetReply, FleetState];
 
@@ -58,11 +58,14 @@ function applyFleetCommand(state: FleetState, command: FleetCommand): Outcome {
       return confirmMembers(state, command);
     case "keepMembers":
       return keepMembers(state, command);
+    case "preferLeader":
+      return preferLeader(state, command.name, command.node);
     case "balance":
       return balance(state, command.limit);
     case "joinNode":
     case "leaveNode":
     case "bindModules":
+    case "drainNode":
     case "markUnreachable":
     case "markReachable":
     case "purgeNode":
@@ -208,6 +211,24 @@ function keepMembers(state: FleetState, { group: id, version, members }: KeepMem
   const rest = group.system ? [...group.learners, ...group.members] : [];
   const learners = rest.filter((node) => !members.includes(node));
   return [{ ok: true }, withGroup(state, retarget(group, { members: ordered, learners }))];
+}
+
+function preferLeader(state: FleetState, name: string, node: number): Outcome {
+  const group = state.groups.get(name);
+  if (group?.state !== "active") return refuse(state, "NOT_FOUND", `there is no group ${name}`);
+  const { members, learners, version, confirmed } = group;
+  if (!members.includes(node)) {
+    const message = `the node is no voter of group ${name}, so it cannot lead it`;
+    return refuse(state, "INVALID_ARGUMENT", message);
+  }
+  if (group.preferred === node && members[0] === node) return [{ ok: true }, state];
+  const preferred = { ...group, preferred: node };
+  // While the members change, the next target has the order.
+  if (version !== confirmed || members[0] === node) {
+    return [{ ok: true }, withGroup(state, preferred)];
+  }
+  const target = { members: preferring(node, members), learners };
+  return [{ ok: true }, withGroup(state, retarget(preferred, target))];
 }
 
 function balance(state: FleetState, limit: number): Outcome {

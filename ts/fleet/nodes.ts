@@ -33,6 +33,8 @@ export function applyNodeCommand(state: FleetState, command: NodeCommand): Outco
       if (modules.length === node.modules.length) return [DONE, state];
       return [DONE, watchSystemGroups(withNode(state, { ...node, modules }), node.id)];
     }
+    case "drainNode":
+      return node ? drainNode(state, node, command.drained) : unknown(state, command.node);
     case "markUnreachable": {
       if (!node || node.unreachableSince !== null) return [DONE, state];
       return [DONE, withNode(state, { ...node, unreachableSince: command.since })];
@@ -65,8 +67,22 @@ function joinNode(state: FleetState, joining: JoiningNode, now: number): FleetSt
     purged: false,
     since: repeated ? known.since : now,
     unreachableSince: repeated ? known.unreachableSince : null,
+    // A node that was stopped and comes back is to be used again.
+    ...(repeated && known.drained ? { drained: true } : {}),
   };
   return watchSystemGroups(withNode(state, node), id);
+}
+
+function drainNode(state: FleetState, node: FleetNode, drained: boolean): Outcome {
+  if ((node.drained ?? false) === drained) return [DONE, state];
+  const { drained: _before, ...rest } = node;
+  if (!drained) return [DONE, withNode(state, rest)];
+  const others = [...state.nodes.values()].some(
+    (other) => other.id !== node.id && other.state === "active" && !other.drained,
+  );
+  if (others) return [DONE, withNode(state, { ...rest, drained })];
+  const message = `no other active node could take over what ${node.name} holds`;
+  return [{ ok: false, code: "INVALID_ARGUMENT", message }, state];
 }
 
 /** Makes a node that may follow system groups a learner of them at once: it needs their state. */

@@ -28,6 +28,8 @@ export interface FleetNode {
   readonly since: number;
   /** Since when the fleet's leader could not reach the node, milliseconds since 1970. */
   readonly unreachableSince: number | null;
+  /** It holds no voter where another node can: an operator is about to stop it. */
+  readonly drained?: boolean;
 }
 
 /** What a group is opened with: plain data that the fleet keeps and does not look into. */
@@ -46,6 +48,8 @@ export interface FleetGroup {
   readonly replicas: number;
   /** Node ids of the voters, the preferred leader first. While removing: all not yet confirmed. */
   readonly members: readonly number[];
+  /** The voter that an operator wants to lead, for as long as it is placed here. */
+  readonly preferred?: number;
   /** Node ids of members that do not vote; only system groups have them. */
   readonly learners: readonly number[];
   /** Nodes that may still hold a replica of an earlier target. */
@@ -145,11 +149,16 @@ export function canLead(state: FleetState, group: FleetGroup, id: number): boole
   return node?.unreachableSince === null && hasModule(node, group.module);
 }
 
-/** The nodes that may get new members of a group that runs `module`. */
+/**
+ * The nodes that may get new members of a group that runs `module`; drained ones only where there
+ * are no others.
+ */
 export function eligibleNodes(state: FleetState, module: string): FleetNode[] {
-  return [...state.nodes.values()].filter(
+  const able = [...state.nodes.values()].filter(
     (node) => node.state === "active" && node.unreachableSince === null && hasModule(node, module),
   );
+  const open = able.filter((node) => !node.drained);
+  return open.length > 0 ? open : able;
 }
 
 /** The fleet with this node in place of what it knew of it. */

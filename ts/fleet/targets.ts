@@ -14,6 +14,7 @@ import {
   type FleetGroup,
   type FleetNode,
   type FleetState,
+  hasModule,
   isPartOf,
   isReachable,
 } from "./state.ts";
@@ -73,15 +74,33 @@ export function firstTarget(
  */
 export function wantedTarget(state: FleetState, group: FleetGroup): Target {
   const eligible = eligibleNodes(state, group.module);
-  const voters = withActive(state, eligible, group.members);
+  const stays = withActive(state, eligible, group.members).filter((node) => !node.drained);
+  const voters = stays.length > 0 ? stays : eligible;
   const count = group.system ? systemVoters(voters.length) : group.replicas;
-  const members = placeGroup(group.id, count, voters);
+  const members = preferring(group.preferred, placeGroup(group.id, count, voters));
   if (!group.system) return { members, learners: [] };
-  const watching = withActive(state, voters, group.learners).map(({ id }) => id);
+  const able = withActive(state, voters, drainedNodes(state, group));
+  const watching = withActive(state, able, group.learners).map(({ id }) => id);
   for (const id of [...group.members, ...group.learners]) {
     if (hasToWatch(state, group, id)) watching.push(id);
   }
   return { members, learners: watching.filter((id) => !members.includes(id)) };
+}
+
+/** The members with the preferred one first, if it is among them. */
+export function preferring(preferred: number | undefined, members: readonly number[]): number[] {
+  const rest = members.filter((node) => node !== preferred);
+  if (preferred === undefined || rest.length === members.length) return rest;
+  return [preferred, ...rest];
+}
+
+/** Drained nodes follow the system groups as others do. */
+function drainedNodes(state: FleetState, group: FleetGroup): number[] {
+  const follows = ({ id, unreachableSince }: FleetNode) =>
+    unreachableSince === null || group.members.includes(id);
+  return [...state.nodes.values()]
+    .filter((node) => node.drained && hasModule(node, group.module) && follows(node))
+    .map(({ id }) => id);
 }
 
 /**
@@ -106,7 +125,9 @@ export function nextTargets(state: FleetState, limit: number): FleetGroup[] {
   const urgent: FleetGroup[] = [];
   const rest: FleetGroup[] = [];
   const leaves = new Set<number>();
-  for (const node of state.nodes.values()) if (node.state === "leaving") leaves.add(node.id);
+  for (const node of state.nodes.values()) {
+    if (node.state === "leaving" || node.drained) leaves.add(node.id);
+  }
   for (const group of state.groups.values()) {
     const held = [...group.members, ...group.learners].some((node) => leaves.has(node));
     (held ? urgent : rest).push(group);
@@ -184,7 +205,7 @@ export function nextVoters(
 /** How much a node's member should go: one that leaves first, then one that does not answer. */
 function burden(state: FleetState, id: number): number {
   const node = state.nodes.get(id);
-  if (node === undefined || node.state === "leaving") return 2;
+  if (node === undefined || node.state === "leaving" || node.drained) return 2;
   return node.unreachableSince === null ? 0 : 1;
 }
 
