@@ -1,4 +1,4 @@
-// Generated from crates/addon/src (5004152d40706c68) by `npm run build`. Private.
+// Generated from crates/addon/src (54f8db5794993ab0) by `npm run build`. Private.
 
 /**
  * Which binding artifact the generated loader actually loaded: `'native'` for
@@ -251,3 +251,6 @@ export interface NativeTls {
   /** The name that every node's certificate carries; null: the host that is dialled. */
   serverName: string | null
 }
+
+/** The package's version that this binary was compiled for. */
+export declare function version(): string

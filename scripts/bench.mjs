@@ -9,7 +9,7 @@ import { ROOT, run, script, step } from "./steps.mjs";
 const OUTPUT = "bench/dist/main.mjs";
 
 await script(async () => {
-  await step("native engine", buildNative);
+  await step("native engine", () => buildNative());
   await bundleProgram("bench/main.ts", OUTPUT);
   await bundleProgram("bench/member.ts", "bench/dist/member.mjs");
   await step("bench", () => run(process.execPath, [join(ROOT, OUTPUT), ...process.argv.slice(2)]));

@@ -34,8 +34,11 @@ export async function testPackage() {
     cpSync(PROGRAMS, project, { recursive: true });
     const install = ["install", "--prefer-offline", "--no-audit", "--no-fund", ...tarballs];
     await run("npm", install, { cwd: project, env, quiet: true });
-    for (const program of readdirSync(PROGRAMS).filter((name) => /\.[cm]js$/.test(name))) {
-      await check(`${program} runs`, process.execPath, [program]);
+    for (const node of [process.execPath, ...furtherNodes()]) {
+      const version = await run(node, ["--version"], { quiet: true });
+      for (const program of readdirSync(PROGRAMS).filter((name) => /\.[cm]js$/.test(name))) {
+        await check(`${program} runs on Node.js ${version.trim()}`, node, [program]);
+      }
     }
     const typeRoots = ["--typeRoots", join(ROOT, "node_modules/@types")];
     await check("programs type-check", bin("tsc"), ["-p", ".", ...typeRoots]);
@@ -46,6 +49,11 @@ export async function testPackage() {
   } finally {
     rmSync(project, { recursive: true });
   }
+}
+
+/** Other versions of Node.js to try: `RAFT_KV_TEST_NODES` lists their binaries as PATH does. */
+function furtherNodes() {
+  return (process.env.RAFT_KV_TEST_NODES ?? "").split(delimiter).filter((path) => path !== "");
 }
 
 function pathWithoutRust() {

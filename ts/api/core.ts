@@ -59,9 +59,10 @@ export interface KeyspacesOfNode {
   leaderChanged(replica: Replica): void;
 }
 
-/** An error of the storage, with the directory that it is about. */
+/** An error of the storage, with the directory that it is about; others as they are. */
 function namingDirectory(error: unknown, dataDir: string): unknown {
-  if (!(error instanceof RaftKVError) || error.message.includes(dataDir)) return error;
+  if (!(error instanceof RaftKVError) || error.code === "INTERNAL") return error;
+  if (error.message.includes(dataDir)) return error;
   const message = `the data directory ${dataDir} cannot be opened: ${error.message}`;
   return new RaftKVError(error.code, message, { cause: error });
 }

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { isMainThread } from "node:worker_threads";
 import type * as Binding from "../../native/binding.cjs";
 import { RaftKVError } from "../errors.ts";
+import { VERSION } from "../version.ts";
 
 /** What the addon exports. */
 export type { Binding };
@@ -35,14 +36,28 @@ export function loadBinding(): typeof Binding {
     if (loader === undefined)
       throw new Error(`none of ${urls.map((url) => fileURLToPath(url))} exists`);
     const require = createRequire(import.meta.url);
-    loaded = require(fileURLToPath(loader)) as typeof Binding;
+    const binding = require(fileURLToPath(loader)) as typeof Binding;
+    checkVersion(binding);
+    loaded = binding;
     return loaded;
   } catch (cause) {
-    throw new RaftKVError("INTERNAL", missingMessage(), { cause, action: "fix" });
+    throw new RaftKVError("INTERNAL", missingMessage(cause), { cause, action: "fix" });
   }
 }
 
-function missingMessage(): string {
+/** A binary of another version may speak another language at the boundary, and answer wrongly. */
+function checkVersion(binding: Partial<typeof Binding>): void {
+  const found = binding.version?.() ?? "of another time";
+  if (found !== VERSION) throw new StaleBinary(found);
+}
+
+class StaleBinary extends Error {
+  constructor(found: string) {
+    super(`the native engine is version ${found}, but raft-kv is version ${VERSION}`);
+  }
+}
+
+function missingMessage(cause: unknown): string {
   const platform = [process.platform, process.arch, libc()].filter(Boolean).join("-");
   const override = process.env.NAPI_RS_NATIVE_LIBRARY_PATH;
   const advice =
@@ -55,8 +70,10 @@ function missingMessage(): string {
           "    (https://rustup.rs) and run `npm run build`.",
         ]
       : [`  NAPI_RS_NATIVE_LIBRARY_PATH is ${override}: correct or unset it.`];
+  const stale = cause instanceof StaleBinary ? [`  ${cause.message}.`] : [];
   return [
     `raft-kv's native engine could not be loaded on ${platform}, Node.js ${process.version}.`,
+    ...stale,
     ...advice,
   ].join("\n");
 }

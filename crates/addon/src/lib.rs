@@ -20,8 +20,10 @@ mod members;
 mod options;
 mod promise;
 mod teardown;
+mod version;
 
 pub use engine::NativeEngine;
 pub use links::{NativeAddressAnswer, NativeListenOptions, NativeTls};
 pub use members::{NativeGroupStatus, NativeMember, NativeMemberStatus};
 pub use options::{NativeIdentity, NativeOptions, NativeStatistics, NativeStoredGroup};
+pub use version::version;

@@ -124,8 +124,12 @@ export function programPath(program: string): string {
 }
 
 /** Runs a program to its end, which must be a good one, and gives its output. */
-export async function run(program: string, args: readonly string[] = []): Promise<string> {
-  const end = await start(program, args).ended;
+export async function run(
+  program: string,
+  args: readonly string[] = [],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const end = await start(program, args, environment).ended;
   if (end.code === 0) return end.output;
   throw new Error(`${program} ended with ${end.code ?? end.signal}\n${end.output}\n${end.errors}`);
 }
