@@ -112,6 +112,8 @@ export const DEPARTED_NODES = 1024;
 export const SYSTEM_VOTERS_MAX = 5;
 /** Groups that get their next target in one balancing interval. */
 export const BALANCED_GROUPS = 32;
+/** Groups whose targets one command to the fleet confirms. */
+export const CONFIRMED_TARGETS_MAX = 256;
 /** Groups of this node whose members are brought to their target at once. */
 export const MEMBERSHIP_GROUPS_AT_ONCE = 16;
 /** Milliseconds between two looks at the groups that this node leads. */

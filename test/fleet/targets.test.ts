@@ -199,7 +199,7 @@ describe("targets", () => {
     const fleet = Fleet.of(1, 2, 3);
     for (const at of range(1, 20)) fleet.add(`g${at}`, `t${at}`);
     fleet.settle();
-    const before = new Map(fleet.state.groups);
+    const before = fleet.state.groups;
     fleet.join(4);
     fleet.send({ type: "balance", limit: 99 });
     const moved = [...fleet.state.groups.values()].filter(

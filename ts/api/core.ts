@@ -10,11 +10,13 @@ import { HostCalls } from "../cluster/calls.ts";
 import { RaftKVError } from "../errors.ts";
 import type { FleetCommand, FleetError, FleetReplies } from "../fleet/commands.ts";
 import { fleetModule } from "../fleet/fleet.ts";
+import { FleetGroups } from "../fleet/groups.ts";
 import {
   FLEET_GROUP,
   FLEET_NAME,
   type FleetGroup,
   type FleetState,
+  fleetImage,
   groupById,
   isForgotten,
 } from "../fleet/state.ts";
@@ -92,6 +94,8 @@ export class Core implements HostListener {
   /** Set by `LocalKeyspaces`. */
   keyspaces: KeyspacesOfNode | undefined;
   private readonly fleetMachine: DataMachine<FleetState>;
+  /** The groups as this node has followed them, if it has begun to. */
+  private followed: FleetGroups | undefined;
   private storageFailure: RaftKVError | undefined;
   private closed: RaftKVError | undefined;
 
@@ -111,7 +115,7 @@ export class Core implements HostListener {
     const identity = engine.identity();
     this.nodeId = identity.node;
     this.nodeName = `node-${identity.node.toString(36)}`;
-    this.fleetMachine = new DataMachine(fleetModule);
+    this.fleetMachine = new DataMachine(fleetModule, fleetImage);
     this.host = new Host(engine, identity, openedAt, this);
     this.client = new Client(engine, {
       target: (route) => this.target(route),
@@ -179,6 +183,7 @@ export class Core implements HostListener {
   /** Makes this node's replica of the fleet's group, which `open` has the engine open. */
   async openFleet(open: () => Promise<number>): Promise<void> {
     this.fleetMachine.reset();
+    this.followed = undefined;
     const replica = this.host.attach(FLEET_GROUP, FLEET_NAME, () => this.fleetMachine);
     replica.onApplied = () => this.fleetChanged();
     replica.leaseSlot = await open();
@@ -189,8 +194,12 @@ export class Core implements HostListener {
     if (!this.isOpen) return;
     this.cluster.fleetApplied();
     if (!this.cluster.isJoined) return;
-    this.groups.reconcile();
-    this.duties.fleetChanged();
+    const { groups } = this.fleet;
+    const changed = groups.changesSince(this.followed ?? FleetGroups.none);
+    if (this.followed === undefined) this.groups.reconcile();
+    else this.groups.follow(changed);
+    this.followed = groups;
+    this.duties.fleetChanged(changed);
   }
 
   /** Ends what waits in the background of a call. @throws `CLOSED` once `close` was called */

@@ -2,8 +2,10 @@
  * What this node does for the fleet: brings the groups that it leads to their targets, watches over
  * the nodes while it leads the fleet, and tells the program which nodes are out of reach.
  */
+import { Confirmations } from "../cluster/confirmations.ts";
 import { GroupMembership } from "../cluster/membership.ts";
 import { NodeWatch } from "../cluster/watch.ts";
+import type { GroupChange } from "../fleet/groups.ts";
 import { FLEET_GROUP } from "../fleet/state.ts";
 import type { PeerState } from "../host/host.ts";
 import type { Replica } from "../host/replica.ts";
@@ -24,13 +26,15 @@ export class FleetDuties {
     const leads = (group: number) => core.host.replica(group)?.leading ?? false;
     const fleet = () => core.fleet;
     const node = core.nodeId;
+    const confirmations = new Confirmations((targets) =>
+      core.fleetCommand({ type: "confirmTargets", targets }),
+    );
     this.membership = new GroupMembership({
       ...{ node, fleet, leads, schedule },
       engine: core.engine,
       reachable: (other) => this.watch.isReachable(other),
-      confirmMembers: async (group, version, members) => {
-        await core.fleetCommand({ type: "confirmMembers", group, version, members });
-      },
+      confirmMembers: (group, version, members) =>
+        confirmations.confirm({ group, version, members }),
       keepMembers: async (group, version, members) => {
         await core.fleetCommand({ type: "keepMembers", group, version, members });
       },
@@ -59,10 +63,10 @@ export class FleetDuties {
     this.watch.stop();
   }
 
-  /** The fleet's state has changed. */
-  fleetChanged(): void {
+  /** The fleet's state has changed, of its groups these. */
+  fleetChanged(changed: readonly GroupChange[]): void {
     this.tell();
-    this.membership.fleetChanged();
+    this.membership.fleetChanged(changed);
     this.watch.fleetChanged();
   }
 

@@ -9,6 +9,7 @@
  */
 import { decodeValue, encodeValue } from "../codec/value.ts";
 import { RaftKVError } from "../errors.ts";
+import type { GroupChange } from "../fleet/groups.ts";
 import {
   FLEET_GROUP,
   type FleetGroup,
@@ -61,6 +62,8 @@ export class LocalGroups {
   private readonly builders = new Map<string, BuildMachine>();
   /** Groups of which the engine has a replica, open or not. */
   private readonly stored = new Map<number, HostedGroup>();
+  /** Those that no state of the fleet had in it which this node followed. */
+  private readonly unheard = new Set<number>();
   /** Those that are open without their code. */
   private readonly following = new Set<number>();
   private readonly opening = new Map<number, Promise<Replica>>();
@@ -71,6 +74,7 @@ export class LocalGroups {
   private readonly awaitingOpen = new Waiters<Replica>();
   private readonly awaitingLeader = new Waiters<void>();
   private retry: NodeJS.Timeout | undefined;
+  private boundSoon: NodeJS.Immediate | undefined;
   private closed = false;
 
   constructor(engine: NativeEngine, host: Host, node: number, context: GroupsContext) {
@@ -84,6 +88,11 @@ export class LocalGroups {
   /** Binds code: groups of this module are opened from now on. */
   bind(module: string, build: BuildMachine): void {
     this.builders.set(module, build);
+    // One look for all that are bound in this turn.
+    this.boundSoon ??= setImmediate(() => {
+      this.boundSoon = undefined;
+      this.reconcile();
+    });
   }
 
   /** Is the code of this module bound? */
@@ -105,19 +114,22 @@ export class LocalGroups {
   reconcile(): void {
     if (this.closed) return;
     const fleet = this.context.fleet();
-    for (const group of fleet.groups.values()) {
-      if (group.id === FLEET_GROUP) continue;
-      if (group.created) this.awaitingLeader.resolve(group.id);
-      if (group.state === "removing") this.takeDown(group);
-      else if (this.stored.has(group.id) || this.creates(group)) this.openSoon(group);
-      else this.lookElsewhere(group);
+    for (const group of fleet.groups.values()) this.reconcileOne(group);
+    for (const id of [...this.elsewhere.keys(), ...this.stored.keys()]) {
+      if (isForgotten(fleet, id)) this.forget(id);
     }
-    for (const id of this.elsewhere.keys()) {
-      if (isForgotten(fleet, id)) this.forgetElsewhere(id);
+    this.checkUnheard(fleet);
+  }
+
+  /** Does the same where the fleet's groups have changed since this or `reconcile` was last called. */
+  follow(changed: readonly GroupChange[]): void {
+    if (this.closed) return;
+    const fleet = this.context.fleet();
+    for (const { before, after } of changed) {
+      if (after !== undefined) this.reconcileOne(after);
+      else if (before !== undefined && isForgotten(fleet, before.id)) this.forget(before.id);
     }
-    for (const id of this.stored.keys()) {
-      if (isForgotten(fleet, id)) void this.discard(id);
-    }
+    this.checkUnheard(fleet);
   }
 
   /**
@@ -161,21 +173,51 @@ export class LocalGroups {
     this.stored.delete(group);
     this.following.delete(group);
     this.opened.delete(group);
-    this.reconcile();
+    const known = groupById(this.context.fleet(), group);
+    if (known !== undefined && !this.closed) this.reconcileOne(known);
   }
 
   /** Opens and removes nothing any more, and ends what waits with `error`. */
   close(error: RaftKVError): void {
     this.closed = true;
     clearTimeout(this.retry);
+    clearImmediate(this.boundSoon);
     this.awaitingOpen.rejectAll(error);
     this.awaitingLeader.rejectAll(error);
+  }
+
+  private reconcileOne(group: FleetGroup): void {
+    if (group.id === FLEET_GROUP) return;
+    if (group.created) this.awaitingLeader.resolve(group.id);
+    if (group.state === "removing") this.takeDown(group);
+    else if (this.stored.has(group.id) || this.creates(group)) this.openSoon(group);
+    else this.lookElsewhere(group);
+  }
+
+  /** The fleet has forgotten a group. */
+  private forget(id: number): void {
+    if (this.elsewhere.has(id)) this.forgetElsewhere(id);
+    if (this.stored.has(id)) void this.discard(id);
+  }
+
+  /** A leader may have made a replica here of a group that the fleet adds, and drops, only later. */
+  private checkUnheard(fleet: FleetState): void {
+    for (const id of this.unheard) {
+      if (isForgotten(fleet, id)) this.forget(id);
+      else if (groupById(fleet, id) === undefined) continue;
+      this.unheard.delete(id);
+    }
   }
 
   private keep(group: number, descriptor: Uint8Array): void {
     if (group === FLEET_GROUP) return;
     const { name, module, settings } = decodeValue(descriptor) as Omit<HostedGroup, "id">;
-    this.stored.set(group, { id: group, name, module, settings });
+    this.store({ id: group, name, module, settings });
+  }
+
+  private store(group: HostedGroup): void {
+    this.stored.set(group.id, group);
+    this.unheard.add(group.id);
   }
 
   /** Is it this node that makes a new group? */
@@ -239,7 +281,7 @@ export class LocalGroups {
     const { id, name, module, settings, members } = group;
     const descriptor = groupDescriptor(group);
     const slot = await this.engine.createGroupWith(id, descriptor, this.addresses(members));
-    this.stored.set(id, { id, name, module, settings });
+    this.store({ id, name, module, settings });
     return slot;
   }
 

@@ -7,6 +7,7 @@
  * changed; a slow interval stands behind it. A group that is in order costs one comparison of
  * version numbers, and no call.
  */
+import type { GroupChange } from "../fleet/groups.ts";
 import {
   canLead,
   type FleetGroup,
@@ -21,7 +22,7 @@ import {
   MEMBERSHIP_RETRY_MS_MIN,
   MEMBERSHIP_STEP_MS_MAX,
 } from "../limits.ts";
-import type { NativeEngine } from "../native/engine.ts";
+import type { GroupStatus, NativeEngine } from "../native/engine.ts";
 import { type MembershipStep, nextStep } from "./membership-steps.ts";
 
 /** Stops a timer that has not fired yet. */
@@ -71,10 +72,13 @@ export class GroupMembership {
   private readonly inOrder = new Map<number, number>();
   /** Versions whose confirmation the fleet has taken, though its state may not be here yet. */
   private readonly confirmed = new Map<number, number>();
+  /** How groups stood whose confirmation is on its way, unless they got another leader since. */
+  private readonly standing = new Map<number, GroupStatus>();
   private readonly retries = new Map<number, Retry>();
   private readonly due = new Set<number>();
   private readonly running = new Set<number>();
   private slots = MEMBERSHIP_GROUPS_AT_ONCE;
+  private nodes: FleetState["nodes"] | undefined;
   private interval: Cancel | undefined;
   private stopped = true;
 
@@ -101,15 +105,26 @@ export class GroupMembership {
   leaderChanged(id: number): void {
     this.inOrder.delete(id);
     this.confirmed.delete(id);
+    this.standing.delete(id);
     this.forget(id);
     const group = this.group(id);
     if (group !== undefined) this.look(group);
   }
 
-  /** The fleet's state has changed, or the nodes that this one reaches. */
-  fleetChanged(): void {
+  /**
+   * The fleet's state has changed, or the nodes that this one reaches. `changed`: what became of
+   * groups since this was last called, where no more is to be looked at.
+   */
+  fleetChanged(changed?: readonly GroupChange[]): void {
     if (this.stopped) return;
-    for (const group of this.ports.fleet().groups.values()) this.look(group);
+    const { groups, nodes } = this.ports.fleet();
+    // Whether a group is in order depends on the node that should lead it.
+    if (changed === undefined || nodes !== this.nodes) {
+      for (const group of groups.values()) this.look(group);
+    } else {
+      for (const { after } of changed) if (after !== undefined) this.look(after);
+    }
+    this.nodes = nodes;
   }
 
   private tick(): void {
@@ -179,6 +194,7 @@ export class GroupMembership {
       failure = error;
     }
     this.running.delete(id);
+    this.standing.delete(id);
     if (again) this.retryLater(id, version, failure);
     else this.forget(id);
     release();
@@ -194,7 +210,8 @@ export class GroupMembership {
     for (let steps = 0; steps < STEPS_IN_A_ROW; steps++) {
       const overdue = ports.schedule(MEMBERSHIP_STEP_MS_MAX, release);
       try {
-        const status = await ports.engine.groupStatus(id);
+        const status = this.standing.get(id) ?? (await ports.engine.groupStatus(id));
+        this.standing.delete(id);
         const group = this.group(id);
         if (group === undefined || !this.isDue(group)) return false;
         const confirmed = this.confirmed.get(id) === group.version;
@@ -205,6 +222,10 @@ export class GroupMembership {
         if (step.type === "done") {
           this.inOrder.set(id, this.mark(group));
           return false;
+        }
+        if (step.type === "confirm") {
+          this.standing.set(id, status);
+          release();
         }
         await this.take(group, step);
       } finally {

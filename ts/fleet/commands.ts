@@ -1,5 +1,5 @@
 /** What the fleet is asked, and what it answers. All of it is plain data. */
-import type { FleetGroup, FleetNode, FleetState, GroupSettings } from "./state.ts";
+import type { FleetGroup, FleetImage, FleetNode, GroupSettings } from "./state.ts";
 
 /** A node as it presents itself when it joins. */
 export type JoiningNode = Pick<
@@ -18,6 +18,7 @@ export type FleetCommand =
   | RemoveGroup
   /** A node that held a replica of a group that is being removed has deleted it. */
   | { readonly type: "confirmRemoved"; readonly group: number; readonly node: number }
+  | ConfirmTargets
   | ConfirmMembers
   | KeepMembers
   | PreferLeader
@@ -57,13 +58,23 @@ export interface PurgeNode {
   readonly now: number;
 }
 
-/** The group's leader has brought its members to the target of this version. */
-export interface ConfirmMembers {
-  readonly type: "confirmMembers";
+/** A group's leader has brought its members to the target of this version. */
+export interface ReachedTarget {
   readonly group: number;
   readonly version: number;
   /** The voters as they are. */
   readonly members: readonly number[];
+}
+
+/** Leaders have brought the members of their groups to these targets. */
+export interface ConfirmTargets {
+  readonly type: "confirmTargets";
+  readonly targets: readonly ReachedTarget[];
+}
+
+/** The same of one group: logs hold it, and nothing sends it any more. */
+export interface ConfirmMembers extends ReachedTarget {
+  readonly type: "confirmMembers";
 }
 
 /**
@@ -132,6 +143,7 @@ export interface FleetReplies {
     | FleetError;
   removeGroup: { readonly ok: true; readonly group: number } | FleetError;
   confirmRemoved: { readonly ok: true };
+  confirmTargets: { readonly ok: true };
   confirmMembers: { readonly ok: true };
   keepMembers: { readonly ok: true };
   preferLeader: { readonly ok: true } | FleetError;
@@ -154,7 +166,7 @@ export type FleetQuery =
 
 /** The answer to each type of query. */
 export interface FleetAnswers {
-  state: FleetState;
+  state: FleetImage;
   nodes: readonly FleetNode[];
   groups: readonly FleetGroup[];
   group: FleetGroup | null;

@@ -11,7 +11,6 @@ import { SPENT_TOKENS, SYSTEM_VOTERS_MAX } from "../limits.ts";
 import type { DataModule } from "../machine/data-module.ts";
 import type {
   AddGroup,
-  ConfirmMembers,
   FleetAnswer,
   FleetCommand,
   FleetError,
@@ -19,6 +18,7 @@ import type {
   FleetQuery,
   FleetReply,
   KeepMembers,
+  ReachedTarget,
   RemoveGroup,
 } from "./commands.ts";
 import { applyNodeCommand, dropWhenBare, withoutReplica } from "./nodes.ts";
@@ -28,6 +28,7 @@ import {
   FLEET_NAME,
   type FleetGroup,
   type FleetState,
+  fleetImage,
   groupById,
   withGroup,
 } from "./state.ts";
@@ -54,8 +55,10 @@ function applyFleetCommand(state: FleetState, command: FleetCommand): Outcome {
       return removeGroup(state, command);
     case "confirmRemoved":
       return confirmRemoved(state, command.group, command.node);
+    case "confirmTargets":
+      return [{ ok: true }, command.targets.reduce(withConfirmed, state)];
     case "confirmMembers":
-      return confirmMembers(state, command);
+      return [{ ok: true }, withConfirmed(state, command)];
     case "keepMembers":
       return keepMembers(state, command);
     case "preferLeader":
@@ -80,11 +83,11 @@ function answerFleetQuery(state: FleetState, query: FleetQuery): FleetAnswer {
     case "nodes":
       return [...state.nodes.values()];
     case "groups":
-      return [...state.groups.values()];
+      return state.groups.values();
     case "group":
       return state.groups.get(query.name) ?? null;
     default:
-      return state;
+      return fleetImage.pack(state);
   }
 }
 
@@ -186,17 +189,16 @@ function confirmRemoved(state: FleetState, id: number, node: number): Outcome {
   return [{ ok: true }, dropWhenBare(withoutReplica(state, group.name, node), node)];
 }
 
-function confirmMembers(state: FleetState, command: ConfirmMembers): Outcome {
-  const { version, members } = command;
-  const group = groupById(state, command.group);
+/** The fleet once it knows that a target was reached. One that is not the present one changes nothing. */
+function withConfirmed(state: FleetState, target: ReachedTarget): FleetState {
+  const { version, members } = target;
+  const group = groupById(state, target.group);
   const asked = group?.state === "active" && group.version === version;
-  if (!asked || group.confirmed === version || !sameNodes(group.members, members)) {
-    return [{ ok: true }, state];
-  }
+  if (!asked || group.confirmed === version || !sameNodes(group.members, members)) return state;
   const confirmed = { ...group, confirmed: version, created: true, leaving: [] };
   let next = withGroup(state, confirmed);
   for (const node of group.leaving) next = dropWhenBare(next, node);
-  return [{ ok: true }, next];
+  return next;
 }
 
 function keepMembers(state: FleetState, { group: id, version, members }: KeepMembers): Outcome {
@@ -234,10 +236,5 @@ function preferLeader(state: FleetState, name: string, node: number): Outcome {
 function balance(state: FleetState, limit: number): Outcome {
   const changed = nextTargets(state, limit);
   if (changed.length === 0) return [{ ok: true, retargeted: 0 }, state];
-  const groups = new Map(state.groups);
-  for (const group of changed) groups.set(group.name, group);
-  return [
-    { ok: true, retargeted: changed.length },
-    { ...state, groups },
-  ];
+  return [{ ok: true, retargeted: changed.length }, changed.reduce(withGroup, state)];
 }

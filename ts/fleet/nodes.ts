@@ -136,9 +136,7 @@ export function withoutReplica(state: FleetState, name: string, node: number): F
   if (group?.state !== "removing") return state;
   const members = group.members.filter((member) => member !== node);
   if (members.length > 0) return withGroup(state, { ...group, members });
-  const groups = new Map(state.groups);
-  groups.delete(name);
-  return { ...state, groups };
+  return { ...state, groups: state.groups.without(name) };
 }
 
 /** Drops a leaving node once no group counts on it. */

@@ -1,4 +1,5 @@
 /** The fleet's state: which nodes the cluster has, and which groups live on them. */
+import { FleetGroups } from "./groups.ts";
 
 /** Group id of the fleet itself. */
 export const FLEET_GROUP = 1;
@@ -73,7 +74,7 @@ export interface FleetState {
   /** Set once, when the cluster is founded. */
   readonly clusterId: string | null;
   readonly nodes: ReadonlyMap<number, FleetNode>;
-  readonly groups: ReadonlyMap<string, FleetGroup>;
+  readonly groups: FleetGroups;
   readonly nextGroup: number;
   /** Tokens of requests whose groups are gone, oldest first: a late repetition adds nothing. */
   readonly spentTokens: readonly string[];
@@ -86,7 +87,7 @@ export function emptyFleet(): FleetState {
   return {
     clusterId: null,
     nodes: new Map(),
-    groups: new Map(),
+    groups: FleetGroups.none,
     nextGroup: FIRST_GROUP,
     spentTokens: [],
     departed: new Map(),
@@ -94,17 +95,11 @@ export function emptyFleet(): FleetState {
 }
 
 /** States are never changed in place, so what is derived from a part of one holds as long as it. */
-const groupsById = new WeakMap<FleetState["groups"], ReadonlyMap<number, FleetGroup>>();
 const modulesOf = new WeakMap<FleetNode["modules"], ReadonlySet<string>>();
 
 /** The group with this id, if it exists. */
 export function groupById({ groups }: FleetState, id: number): FleetGroup | undefined {
-  let byId = groupsById.get(groups);
-  if (byId === undefined) {
-    byId = new Map([...groups.values()].map((group) => [group.id, group]));
-    groupsById.set(groups, byId);
-  }
-  return byId.get(id);
+  return groups.byId(id);
 }
 
 /**
@@ -124,7 +119,7 @@ export function isPartOf(group: FleetGroup, node: number): boolean {
 
 /** The groups that have to let a node go before it may leave. */
 export function groupsOfNode(state: FleetState, node: number): FleetGroup[] {
-  return [...state.groups.values()].filter((group) => isPartOf(group, node));
+  return state.groups.values().filter((group) => isPartOf(group, node));
 }
 
 /** Is this node in the fleet and not marked unreachable? */
@@ -168,5 +163,24 @@ export function withNode(state: FleetState, node: FleetNode): FleetState {
 
 /** The fleet with this group in place of what it knew of it. */
 export function withGroup(state: FleetState, group: FleetGroup): FleetState {
-  return { ...state, groups: new Map(state.groups).set(group.name, group) };
+  return { ...state, groups: state.groups.with(group) };
 }
+
+/** A state as snapshots hold it: plain values only. */
+export interface FleetImage extends Omit<FleetState, "groups"> {
+  readonly groups: ReadonlyMap<string, FleetGroup>;
+}
+
+/** How a state is written into snapshots, and read from them. */
+export const fleetImage = {
+  pack: ({ groups, ...rest }: FleetState): FleetImage => ({
+    ...rest,
+    groups: new Map(groups.values().map((group) => [group.name, group])),
+  }),
+  unpack: (image: unknown): FleetState => {
+    const { groups, ...rest } = image as FleetImage;
+    let restored = FleetGroups.none;
+    for (const group of groups.values()) restored = restored.with(group);
+    return { ...rest, groups: restored };
+  },
+};

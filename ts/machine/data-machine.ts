@@ -33,6 +33,14 @@ export interface DataObserver<State, Arg, Ret, QArg, QRet> {
   failed?(error: unknown): void;
 }
 
+/** How a state that is no plain value is written into snapshots, and read from them. */
+export interface StateImage<State> {
+  /** The state as a value that can be encoded. */
+  pack(state: State): unknown;
+  /** The state of such a value. */
+  unpack(image: unknown): State;
+}
+
 /** The machine of a group that runs a `DataModule`. */
 export class DataMachine<State, Arg = unknown, Ret = unknown, QArg = Arg, QRet = Ret>
   implements StateMachine
@@ -40,11 +48,17 @@ export class DataMachine<State, Arg = unknown, Ret = unknown, QArg = Arg, QRet =
   /** Set while this node leads the group, by the host. */
   observer: DataObserver<State, Arg, Ret, QArg, QRet> | null = null;
   private readonly module: DataModule<State, Arg, Ret, QArg, QRet>;
+  private readonly image: StateImage<State> | null;
   private current: State;
   private pieces: Uint8Array[] = [];
 
-  constructor(module: DataModule<State, Arg, Ret, QArg, QRet>) {
+  /** `image` is for states of this library's own; a user's state is written as it is. */
+  constructor(
+    module: DataModule<State, Arg, Ret, QArg, QRet>,
+    image: StateImage<State> | null = null,
+  ) {
     this.module = module;
+    this.image = image;
     this.current = module.init();
   }
 
@@ -89,7 +103,8 @@ export class DataMachine<State, Arg = unknown, Ret = unknown, QArg = Arg, QRet =
 
   snapshot(): SnapshotWriter {
     const writer = new Writer();
-    writeValueLenient(writer, this.current, (path, kind) => {
+    const state = this.image === null ? this.current : this.image.pack(this.current);
+    writeValueLenient(writer, state, (path, kind) => {
       const message = `${kind} at ${path} of the state can't be stored: undefined from now on`;
       this.observer?.failed?.(new TypeError(message));
     });
@@ -120,7 +135,9 @@ export class DataMachine<State, Arg = unknown, Ret = unknown, QArg = Arg, QRet =
   restored(): void {
     const pieces = this.pieces;
     this.pieces = [];
-    if (pieces.length > 0) this.current = decodeValue(Buffer.concat(pieces)) as State;
+    if (pieces.length === 0) return;
+    const state = decodeValue(Buffer.concat(pieces));
+    this.current = this.image === null ? (state as State) : this.image.unpack(state);
   }
 
   private observe(call: (observer: DataObserver<State, Arg, Ret, QArg, QRet>) => void): void {
