@@ -1,17 +1,10 @@
-/**
- * A node that does what its standard input says, a JSON message on each line: `{ id, call, args }`
- * calls a function of the node's `fleet` or `kv`, or one of the program's own below. Each answer is
- * a line `{ id, result }` or `{ id, error: { code, message, outcome } }`.
- */
-import { createInterface } from "node:readline";
+/** A node that does what its standard input says, see `serving.mjs`; it can count under load. */
 import { createNode } from "raft-kv";
 import { argument, counterModule } from "./modules.mjs";
+import { groupsOf, loggerOf, serve } from "./serving.mjs";
 
 const options = JSON.parse(argument(0));
-const logger = process.env.RAFT_KV_TEST_LOG
-  ? Object.fromEntries(["debug", "info", "warn", "error"].map((name) => [name, console.error]))
-  : undefined;
-const node = createNode({ ...options, logger });
+const node = createNode({ ...options, logger: loggerOf() });
 
 /** Counts with many clients until told to stop. */
 class Load {
@@ -104,22 +97,7 @@ const own = {
       }),
     ),
   close: () => node.close(),
-  /** What the fleet and the engine know of each group; no program needs to know, a test does. */
-  groups: () => {
-    const { fleet, engine, host } = node.fleet.lifecycle.core();
-    return Promise.all(
-      [...fleet.groups.values()].map(async (group) => {
-        const { id, name, system, replicas, members, learners, leaving } = group;
-        const status =
-          host.replica(id) === undefined ? null : await engine.groupStatus(id).catch(() => null);
-        const voters = status?.members.filter(({ voter }) => voter).map((member) => member.node);
-        const isConfirmed = group.created && group.confirmed === group.version;
-        const facts = { id, name, system, replicas, members, learners, leaving, isConfirmed };
-        const { role, leader, term, lastIndex } = status ?? {};
-        return { ...facts, role, leader, term, lastIndex, voters };
-      }),
-    );
-  },
+  groups: () => groupsOf(node),
 };
 
 const counterValue = {
@@ -128,16 +106,5 @@ const counterValue = {
   query: (count) => count,
 };
 
-async function answer({ id, call, args }) {
-  try {
-    const [owner, name] = call.split(".");
-    const result = await (name === undefined ? own[owner](...args) : node[owner][name](...args));
-    console.log(JSON.stringify({ id, result: result ?? null }));
-  } catch (error) {
-    const { code, message, outcome } = error;
-    console.log(JSON.stringify({ id, error: { code, message, outcome } }));
-  }
-}
-
-createInterface({ input: process.stdin }).on("line", (line) => void answer(JSON.parse(line)));
+serve(node, own);
 console.log("started");

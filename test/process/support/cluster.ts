@@ -41,13 +41,18 @@ export class ProcessNode {
   readonly directory: string;
   name = "";
   private readonly options: ProcessOptions;
-  private running: Running | undefined;
+  protected running: Running | undefined;
   private nextId = 0;
 
-  constructor(address: string, zone: string, options: ProcessOptions) {
+  constructor(
+    address: string,
+    zone: string,
+    options: ProcessOptions,
+    directory = scratchDirectory(),
+  ) {
     this.address = address;
     this.zone = zone;
-    this.directory = scratchDirectory();
+    this.directory = directory;
     this.options = options;
   }
 
@@ -59,11 +64,15 @@ export class ProcessNode {
   /** Starts the process; the node is not active yet. */
   start(): void {
     const options = { dataDir: this.directory, listen: this.address, ...this.options };
-    this.running = start("cluster-node.mjs", [JSON.stringify(options)]);
+    this.running = this.launch(JSON.stringify(options));
     if (process.env.RAFT_KV_TEST_LOG === undefined) return;
     this.running.process.stderr?.on("data", (text: string) => {
       for (const line of text.split("\n")) console.error(Date.now() % 1e6, this.zone, line);
     });
+  }
+
+  protected launch(options: string): Running {
+    return start("cluster-node.mjs", [options]);
   }
 
   /** Starts the process and activates the node. */

@@ -1,0 +1,24 @@
+/**
+ * Real processes under chaos: whatever is killed, stopped, cut off, filled or slowed down, and
+ * whoever leaves or leads meanwhile, what clients were answered is linearizable key by key, and
+ * every addition counted once.
+ *
+ * `npm run test:chaos -- --seconds 600 --seed 1` repeats seed 1 for ten minutes.
+ */
+import { expect, it } from "vitest";
+import { runChaos } from "./run.ts";
+
+const SECONDS = Number(process.env.RAFT_KV_CHAOS_SECONDS ?? 30);
+const SEED = Number(process.env.RAFT_KV_TEST_SEED ?? Math.floor(Math.random() * 1_000_000));
+const NODES = Number(process.env.RAFT_KV_CHAOS_NODES ?? 3 + (SEED % 2));
+
+it(
+  `answers linearizably under chaos, seed ${SEED}`,
+  async () => {
+    const repeat = `npm run test:chaos -- --seconds ${SECONDS} --seed ${SEED} --nodes ${NODES}`;
+    console.log(`repeat with: ${repeat}`);
+    const settings = { seed: SEED, seconds: SECONDS, nodes: NODES, say: console.log };
+    expect(await runChaos(settings), `repeat with: ${repeat}`).toEqual([]);
+  },
+  SECONDS * 3_000 + 240_000,
+);

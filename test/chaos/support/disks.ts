@@ -1,0 +1,72 @@
+/**
+ * Small disks of the run's own, mounted below its scratch directory: in memory, or a file with ext4
+ * behind a loop device. They can be filled, and a loop device can be made slow.
+ */
+import { existsSync, mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { possible, system } from "./system.ts";
+
+const THROTTLE = "/sys/fs/cgroup/blkio";
+
+/** A disk that is mounted. */
+export class Disk {
+  /** Where it is mounted. */
+  readonly path: string;
+  /** The loop device, of a disk that has one. */
+  readonly device: string | undefined;
+  private readonly group: string;
+
+  /** @throws SystemFault where disks cannot be mounted */
+  constructor(directory: string, mebibytes: number, kind: "memory" | "loop", options = "") {
+    this.path = `${directory}-mounted`;
+    this.group = join(THROTTLE, `raft-kv-chaos-${process.pid}`);
+    mkdirSync(this.path, { recursive: true });
+    if (kind === "memory") {
+      system("mount", "-t", "tmpfs", "-o", `size=${mebibytes}m`, "raft-kv-chaos", this.path);
+      return;
+    }
+    const image = `${directory}.image`;
+    system("truncate", "-s", `${mebibytes}M`, image);
+    system("mkfs.ext4", "-q", "-F", image);
+    this.device = system("losetup", "--find", "--show", image);
+    try {
+      system("mount", ...(options === "" ? [] : ["-o", options]), this.device, this.path);
+    } catch (error) {
+      possible(() => system("losetup", "-d", this.device as string));
+      throw error;
+    }
+  }
+
+  /** Leaves no byte free, or gives what was taken back. */
+  setFull(isFull: boolean): void {
+    const ballast = join(this.path, "ballast");
+    rmSync(ballast, { force: true });
+    if (!isFull) return;
+    const { bavail, bsize } = statfsSync(this.path);
+    possible(() => system("fallocate", "-l", String(bavail * bsize), ballast));
+    // What block maps left over.
+    possible(() => system("dd", "if=/dev/zero", `of=${ballast}-rest`, "bs=4096"));
+  }
+
+  /** Lets a process do so many writes in a second, or as many as it likes. @throws SystemFault */
+  setWritesPerSecond(pid: number, writes: number | undefined): void {
+    if (this.device === undefined || !existsSync(THROTTLE)) return;
+    const number = system("lsblk", "-no", "MAJ:MIN", this.device).trim();
+    mkdirSync(this.group, { recursive: true });
+    writeFileSync(join(this.group, "blkio.throttle.write_iops_device"), `${number} ${writes ?? 0}`);
+    const group = writes === undefined ? THROTTLE : this.group;
+    writeFileSync(join(group, "cgroup.procs"), String(pid));
+  }
+
+  /** Can this disk be made slow? */
+  get canBeSlow(): boolean {
+    return this.device !== undefined && existsSync(join(THROTTLE, "cgroup.procs"));
+  }
+
+  /** Unmounts it; processes that use it must have ended. */
+  remove(): void {
+    possible(() => system("umount", this.path));
+    if (this.device !== undefined) possible(() => system("losetup", "-d", this.device as string));
+    possible(() => system("rmdir", this.group));
+  }
+}
