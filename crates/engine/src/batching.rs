@@ -5,7 +5,6 @@
 //! for a header, so that its bytes are not copied again before the journal takes them.
 
 use std::collections::VecDeque;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use raft_kv_routing::KeyHash;
@@ -15,6 +14,7 @@ use crate::frames::{
 };
 use crate::limits::{ENTRY_BYTES_MAX, ENTRY_COMMANDS_MAX};
 use crate::raft::codec::STORED_HEADER_BYTES;
+use crate::world::World;
 
 /// Who sends commands: this node in this incarnation.
 #[derive(Clone, Copy, Debug)]
@@ -110,18 +110,15 @@ impl Builder {
         self.requests.push(record.request);
     }
 
-    fn finish(mut self) -> Proposal {
+    fn finish(mut self, world: &World) -> Proposal {
         self.end_batch();
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let now_ms = now.as_millis() as f64;
+        let now_ms = world.time_of_day_ms();
         let entry = STORED_HEADER_BYTES;
         self.put(entry, &ENTRY_VERSION.to_le_bytes());
         let batches = self.batches;
         self.put(entry + 4, &batches.to_le_bytes());
         self.put(entry + 8, &now_ms.to_le_bytes());
-        self.put(entry + 16, &rand::random::<u64>().to_le_bytes());
+        self.put(entry + 16, &world.random().to_le_bytes());
         Proposal {
             stored: self.buffer.freeze(),
             requests: self.requests,
@@ -131,8 +128,8 @@ impl Builder {
 }
 
 /// What waits for one group.
-#[derive(Default)]
 pub(crate) struct Pending {
+    world: World,
     full: VecDeque<Proposal>,
     open: Option<Builder>,
     capacity: usize,
@@ -148,6 +145,16 @@ pub(crate) struct Origin {
 }
 
 impl Pending {
+    /// Nothing yet.
+    pub(crate) fn new(world: World) -> Self {
+        Self {
+            world,
+            full: VecDeque::new(),
+            open: None,
+            capacity: 0,
+        }
+    }
+
     /// Adds a command; `next_batch` numbers a batch if one has to be begun.
     pub(crate) fn push(
         &mut self,
@@ -161,7 +168,8 @@ impl Pending {
             .as_ref()
             .is_some_and(|builder| !builder.has_room(record.bytes.len()))
         {
-            self.full.extend(self.open.take().map(Builder::finish));
+            let full = self.open.take();
+            self.full.extend(full.map(|it| it.finish(&self.world)));
         }
         let capacity = self.capacity;
         let builder = self.open.get_or_insert_with(|| Builder::new(capacity));
@@ -175,7 +183,7 @@ impl Pending {
     pub(crate) fn take(&mut self) -> Option<Proposal> {
         let proposal = match self.full.pop_front() {
             Some(proposal) => proposal,
-            None => self.open.take()?.finish(),
+            None => self.open.take()?.finish(&self.world),
         };
         self.capacity = proposal.stored.len().min(ENTRY_BYTES_MAX);
         Some(proposal)
@@ -232,7 +240,7 @@ mod tests {
 
     #[test]
     fn an_entry_has_these_bytes() {
-        let mut pending = Pending::default();
+        let mut pending = Pending::new(World::default());
         let mut batches = 0;
         fill(&mut pending, &frame(2, 0), 5, &mut batches);
         fill(&mut pending, &frame(1, 0), 6, &mut batches);
@@ -258,7 +266,7 @@ mod tests {
 
     #[test]
     fn entries_are_bounded_in_bytes_and_commands() {
-        let mut pending = Pending::default();
+        let mut pending = Pending::new(World::default());
         fill(&mut pending, &frame(100, ENTRY_BYTES_MAX / 10), 0, &mut 0);
         let mut requests = Vec::new();
         while let Some(proposal) = pending.take() {

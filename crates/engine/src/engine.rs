@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -13,6 +13,7 @@ use raft_kv_journal::{Journal, JournalError, JournalOptions};
 use raft_kv_routing::KeyHash;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::batching::Session;
 use crate::error::EngineError;
@@ -30,11 +31,11 @@ use crate::network::{AddressBook, Nodes};
 use crate::options::EngineOptions;
 use crate::proposer::Proposer;
 use crate::routes::Routes;
-use crate::runtime::runtime;
 use crate::sleep::Sleeper;
 use crate::statistics::{Counters, EngineStatistics};
 use crate::submission::{Groups, Submission};
 use crate::timer::Timer;
+use crate::world::blocking;
 
 /// A group that the journal keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,7 +127,9 @@ impl Shared {
     }
 
     fn all(&self) -> Vec<Arc<Group>> {
-        self.groups.read().values().cloned().collect()
+        let mut groups: Vec<_> = self.groups.read().values().cloned().collect();
+        groups.sort_unstable_by_key(|group| group.id);
+        groups
     }
 
     /// The storage stopped: no lease may outlive that, and nothing further is taken.
@@ -168,11 +171,11 @@ impl Engine {
         host: Arc<dyn StateMachineHost>,
     ) -> Result<Engine, EngineError> {
         let config = Arc::new(options.raft_config()?);
-        let runtime = runtime()?;
+        let runtime = options.world.runtime()?;
         let mut journal_options = JournalOptions::new(options.location.clone());
         journal_options.durability = options.durability;
         let journal = Journal::open(journal_options)?;
-        let identity = NodeIdentity::open(&journal, &options.cluster_name)?;
+        let identity = NodeIdentity::open(&journal, &options.cluster_name, &options.world)?;
         let events = Arc::new(EventQueue::new(host, options.event_queue_bytes_max));
         let counters = Arc::new(Counters::default());
         let (links, errands) = Links::new();
@@ -192,6 +195,7 @@ impl Engine {
             Duration::from_millis(options.heartbeat_interval_ms),
             election_timeout,
             sleeper.clone(),
+            options.world.clone(),
         ));
         runtime.spawn(timer.clone().run());
         let clock = LeaseClock {
@@ -448,7 +452,7 @@ async fn close(shared: Arc<Shared>) -> Result<(), EngineError> {
     shared.proposer.stop();
     shared.timer.stop();
     let journal = shared.journal.clone();
-    let result = match tokio::task::spawn_blocking(move || journal.close()).await {
+    let result = match blocking(move || journal.close()).await {
         Ok(result) => result.map_err(EngineError::from),
         Err(error) => Err(EngineError::StorageFailed(format!(
             "closing the journal: {error}"

@@ -5,10 +5,9 @@
 //! twice is applied once. Where this node has a replica that applies, the entry comes back through
 //! the log; otherwise the leader's host is asked for the results.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use openraft::errors::ClientWriteError;
@@ -29,6 +28,7 @@ use crate::network::{Answer, Member, PeerError};
 use crate::raft::codec::STORED_HEADER_BYTES;
 use crate::raft::types::{Callback, Commands};
 use crate::sleep::rouse;
+use crate::world::World;
 
 const APPLIED: u8 = 1;
 const NOT_LEADER: u8 = 2;
@@ -199,7 +199,7 @@ fn split(bytes: &[u8], least: usize) -> Option<(&[u8], &[u8])> {
 #[derive(Default)]
 pub(crate) struct ResultsDesk {
     tickets: AtomicU64,
-    waiting: Mutex<HashMap<u64, (u32, oneshot::Sender<Bytes>)>>,
+    waiting: Mutex<BTreeMap<u64, (u32, oneshot::Sender<Bytes>)>>,
 }
 
 impl ResultsDesk {
@@ -257,7 +257,7 @@ async fn propose(shared: &Arc<Shared>, group: &Arc<Group>, body: Bytes, results:
     let entry = body.slice(STORED_HEADER_BYTES..);
     let (sender, receiver) = oneshot::channel();
     let callback = Callback::new(move |result| drop(sender.send(result)));
-    let stored = stamp(body);
+    let stored = stamp(body, &shared.options.world);
     if raft
         .client_write_ff(Commands(stored), Some(callback))
         .await
@@ -279,15 +279,12 @@ async fn propose(shared: &Arc<Shared>, group: &Arc<Group>, body: Bytes, results:
 }
 
 /// The entry with this leader's clock and seed, and room for its stored header.
-fn stamp(body: Bytes) -> Bytes {
+fn stamp(body: Bytes, world: &World) -> Bytes {
     let mut bytes = own(body);
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let now_ms = now.as_millis() as f64;
+    let now_ms = world.time_of_day_ms();
     let entry = &mut bytes[STORED_HEADER_BYTES..];
     entry[8..16].copy_from_slice(&now_ms.to_le_bytes());
-    entry[16..24].copy_from_slice(&rand::random::<u64>().to_le_bytes());
+    entry[16..24].copy_from_slice(&world.random().to_le_bytes());
     bytes[..STORED_HEADER_BYTES].fill(0);
     bytes.freeze()
 }

@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use raft_kv_journal::GroupLog;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::batching::{Pending, Proposal};
 use crate::events::{Event, EventQueue};
@@ -21,9 +22,9 @@ use crate::sleep::{GroupSleep, Sleeper};
 use crate::snapshot_receiving::Receiving;
 use crate::statistics::Counters;
 use crate::timer::Timer;
+use crate::world::World;
 
 /// Commands that wait, and whether more may come.
-#[derive(Default)]
 pub(crate) struct Intake {
     /// What waits.
     pub(crate) pending: Pending,
@@ -101,6 +102,7 @@ pub(crate) struct GroupParts {
     pub(crate) lease: Lease,
     pub(crate) events: Arc<EventQueue>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) world: World,
     pub(crate) snapshot_log_bytes_min: u64,
     pub(crate) bound: bool,
     pub(crate) elsewhere: Option<Vec<Member>>,
@@ -121,7 +123,10 @@ impl Group {
             node: parts.node,
             log: parts.log,
             lease: parts.lease,
-            intake: Mutex::default(),
+            intake: Mutex::new(Intake {
+                pending: Pending::new(parts.world),
+                closed: false,
+            }),
             in_flight: AtomicUsize::new(0),
             settled: Notify::new(),
             listed: AtomicBool::new(false),

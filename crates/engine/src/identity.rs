@@ -4,10 +4,10 @@ use std::sync::mpsc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use raft_kv_journal::Journal;
-use rand::Rng;
 
 use crate::error::EngineError;
 use crate::limits::IDENTITY_BITS;
+use crate::world::World;
 
 const FORMAT_VERSION: u32 = 1;
 
@@ -26,24 +26,29 @@ pub struct NodeIdentity {
 
 impl NodeIdentity {
     /// Reads the identity, or mints one, and makes the new incarnation durable.
-    pub(crate) fn open(journal: &Journal, cluster_name: &str) -> Result<Self, EngineError> {
+    pub(crate) fn open(
+        journal: &Journal,
+        cluster_name: &str,
+        world: &World,
+    ) -> Result<Self, EngineError> {
         let identity = match journal.identity() {
             Some(stored) => Self::decode(stored)?.next(cluster_name)?,
-            None => Self::mint(cluster_name),
+            None => Self::mint(cluster_name, world),
         };
         let (sender, receiver) = mpsc::channel();
         journal.save_identity(
             identity.encode(),
             Box::new(move |result| drop(sender.send(result))),
         );
+        journal.work_off(tokio::time::Instant::now().into_std());
         receiver.recv().map_err(|_| EngineError::Closed)??;
         Ok(identity)
     }
 
-    fn mint(cluster_name: &str) -> Self {
+    fn mint(cluster_name: &str, world: &World) -> Self {
         Self {
             cluster: 0,
-            node: rand::rng().random_range(1..1_u64 << IDENTITY_BITS),
+            node: (world.random() >> (u64::BITS - IDENTITY_BITS)).max(1),
             incarnation: 1,
             cluster_name: cluster_name.into(),
         }
@@ -93,7 +98,7 @@ mod tests {
 
     #[test]
     fn is_read_back_and_counts_openings() {
-        let first = NodeIdentity::mint("orders");
+        let first = NodeIdentity::mint("orders", &World::default());
         assert!(first.node < 1 << 52 && first.cluster == 0);
         let second = NodeIdentity::decode(first.encode())
             .unwrap()
@@ -112,7 +117,7 @@ mod tests {
 
     #[test]
     fn refuses_damaged_bytes() {
-        let bytes = NodeIdentity::mint("orders").encode();
+        let bytes = NodeIdentity::mint("orders", &World::default()).encode();
         for length in 0..24 {
             assert!(NodeIdentity::decode(bytes.slice(..length)).is_err());
         }

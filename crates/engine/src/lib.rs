@@ -44,6 +44,7 @@ mod snapshot_receiving;
 mod statistics;
 mod submission;
 mod timer;
+mod world;
 
 pub use engine::{Engine, StoredGroup};
 pub use error::EngineError;
@@ -57,3 +58,5 @@ pub use options::{Durability, EngineOptions, Location};
 pub use raft_kv_routing::KeyHash;
 pub use raft_kv_transport::TlsOptions;
 pub use statistics::{EngineStatistics, JournalStatistics};
+#[doc(hidden)]
+pub use world::World;

@@ -4,13 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
 
 use bytes::Bytes;
 use openraft::BasicNode;
 use raft_kv_journal::GroupLog;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::engine::Shared;
 use crate::error::EngineError;
@@ -220,6 +219,7 @@ async fn open_held(
         lease,
         events: shared.events.clone(),
         counters: shared.counters.clone(),
+        world: shared.options.world.clone(),
         snapshot_log_bytes_min: shared.options.snapshot_log_bytes_min,
         bound: opening.bound(),
         elsewhere: None,
@@ -444,6 +444,7 @@ pub(crate) async fn set_elsewhere(
         lease,
         events: shared.events.clone(),
         counters: shared.counters.clone(),
+        world: shared.options.world.clone(),
         snapshot_log_bytes_min: shared.options.snapshot_log_bytes_min,
         bound: false,
         elsewhere: Some(members),

@@ -3,17 +3,18 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::group::Group;
 use crate::limits::CREATE_MEMBER_INTERVAL;
 use crate::network::{Answer, LogId, Member, PeerError, Peers, Pieces, Request, Response};
 use crate::raft::wire::log_id_out;
+use crate::world::spawn;
 
 /// Methods of calls between engines.
 pub(crate) mod method {
@@ -111,7 +112,7 @@ impl Links {
         body.put_slice(&descriptor);
         let answer = self.call(to, method::CREATE_MEMBER, body.freeze());
         // Whether it worked is seen at the next request.
-        tokio::spawn(answer.map(drop));
+        spawn(answer.map(drop));
     }
 
     /// Tells a node that it is no member any more.
@@ -120,7 +121,7 @@ impl Links {
         body.put_u32_le(group);
         put_log_id(&mut body, membership);
         // A node that does not hear it is told when it stands for election.
-        tokio::spawn(self.call(to, method::REMOVED, body.freeze()).map(drop));
+        spawn(self.call(to, method::REMOVED, body.freeze()).map(drop));
     }
 
     /// Another node said that this one is no member any more.

@@ -301,7 +301,7 @@ pub(crate) async fn transfer_leader(
 /// Waits until a member answers now, and has nearly all of the log.
 async fn wait_until_matching(group: &Group, raft: &Raft, to: u64) -> Result<(), EngineError> {
     let end = Instant::now() + MEMBERSHIP_WAIT;
-    let asked = std::time::Instant::now();
+    let asked = Instant::now();
     let beat = raft.trigger().heartbeat().await;
     beat.map_err(|error| stopped(&error))?;
     while Instant::now() < end {

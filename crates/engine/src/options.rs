@@ -9,6 +9,7 @@ use crate::limits::{
     PENDING_BYTES_MAX, PENDING_COMMANDS_MAX, SLEEP_AFTER, SNAPSHOT_LOG_BYTES_MIN,
     SNAPSHOT_SEND_WAIT,
 };
+use crate::world::World;
 
 /// How an engine is opened.
 #[derive(Clone, Debug)]
@@ -33,6 +34,9 @@ pub struct EngineOptions {
     pub pending_commands_max: usize,
     /// Bytes by which a group's log may grow before a snapshot is due.
     pub snapshot_log_bytes_min: u64,
+    /// Where the engine's runtime, chance and time of day come from.
+    #[doc(hidden)]
+    pub world: World,
 }
 
 impl EngineOptions {
@@ -50,6 +54,7 @@ impl EngineOptions {
             pending_bytes_max: PENDING_BYTES_MAX,
             pending_commands_max: PENDING_COMMANDS_MAX,
             snapshot_log_bytes_min: SNAPSHOT_LOG_BYTES_MIN,
+            world: World::default(),
         }
     }
 

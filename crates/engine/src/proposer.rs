@@ -23,6 +23,7 @@ use crate::links::Links;
 use crate::raft::types::{Callback, Commands, TypeConfig};
 use crate::sleep::rouse;
 use crate::statistics::Counters;
+use crate::world::spawn;
 
 /// See the module.
 pub(crate) struct Proposer {
@@ -136,7 +137,7 @@ impl Proposer {
         }
         if group.sleep.is_down() && !group.sends_on() {
             let (proposer, group) = (self.clone(), group.clone());
-            tokio::spawn(async move {
+            spawn(async move {
                 rouse(&group).await;
                 proposer.list(&group);
                 proposer.wake();
@@ -184,7 +185,7 @@ impl Proposer {
             return settlement.refuse(Reason::NotLeader, 0, false);
         };
         let events = self.events.clone();
-        tokio::spawn(async move {
+        spawn(async move {
             match forward.finish().await {
                 Outcome::Applied(results) => {
                     let group = settlement.group.id;

@@ -6,7 +6,8 @@
 //! group are told so.
 
 use std::sync::Arc;
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use crate::engine::Shared;
 use crate::group::Group;
@@ -17,6 +18,7 @@ use crate::raft::wire::{
     append_in, appended_out, candidate_in, log_id_out, transfer_in, voted_out,
 };
 use crate::sleep::rouse;
+use crate::world::spawn;
 
 fn failed(what: impl ToString) -> Response {
     Response::Failed(what.to_string())
@@ -75,7 +77,7 @@ async fn vote(
     {
         // It is awake from now on, and the candidate hears of it.
         let group = group.clone();
-        tokio::spawn(async move { rouse(&group).await });
+        spawn(async move { rouse(&group).await });
         return failed("this node leads the group, and slept");
     }
     if !request.leadership_transfer && group.is_watched() {

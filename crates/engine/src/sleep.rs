@@ -9,16 +9,16 @@
 //! The first command, read or change of members wakes the group by one round that a quorum
 //! confirms.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use openraft::ReadPolicy;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::engine::Shared;
 use crate::error::EngineError;
@@ -26,6 +26,7 @@ use crate::group::Group;
 use crate::limits::ROUSE_WAIT;
 use crate::links::{Links, method};
 use crate::network::Member;
+use crate::world::spawn;
 
 const AWAKE: u8 = 0;
 /// On the list, and still sends heartbeats.
@@ -107,7 +108,7 @@ impl GroupSleep {
 pub(crate) struct Watch {
     version: AtomicU64,
     heard: Mutex<Instant>,
-    groups: Mutex<HashSet<u32>>,
+    groups: Mutex<BTreeSet<u32>>,
 }
 
 /// A node that has members of sleeping groups which this one leads.
@@ -121,7 +122,7 @@ struct Follower {
 #[derive(Default)]
 struct Lists {
     version: u64,
-    followers: HashMap<u64, Follower>,
+    followers: BTreeMap<u64, Follower>,
 }
 
 /// The node's part.
@@ -133,7 +134,7 @@ pub(crate) struct Sleeper {
     version: AtomicU64,
     lists: Mutex<Lists>,
     /// Groups that a follower will not let sleep.
-    refused: Mutex<HashSet<u32>>,
+    refused: Mutex<BTreeSet<u32>>,
     watches: Mutex<HashMap<u64, Arc<Watch>>>,
 }
 
@@ -245,7 +246,7 @@ impl Sleeper {
             .links
             .call(&follower.member, method::SLEEP, body.freeze());
         let (sleeper, wait) = (self.clone(), self.answer_wait);
-        tokio::spawn(async move {
+        spawn(async move {
             // A node that does not answer is told again with the next beat.
             if let Ok(Ok(answer)) = timeout(wait, answer).await {
                 sleeper.answered(node, version, answer);
@@ -255,7 +256,7 @@ impl Sleeper {
 
     fn answered(&self, node: u64, version: u64, mut answer: Bytes) {
         let known = answer.try_get_u8() == Ok(KNOWN);
-        let mut refused = HashSet::new();
+        let mut refused = BTreeSet::new();
         while let Ok(group) = answer.try_get_u32_le() {
             refused.insert(group);
         }
@@ -288,7 +289,7 @@ pub(crate) async fn rouse(group: &Arc<Group>) {
     if sleep.change(ASLEEP, ROUSING) {
         sleeper.raise_version();
         // On a task of its own: whoever asked may no longer wait.
-        tokio::spawn(confirm(group.clone()));
+        spawn(confirm(group.clone()));
     }
     loop {
         let roused = sleep.roused.notified();

@@ -16,6 +16,7 @@ use crate::raft::snapshot::{StoredSnapshot, blocking, finish, stored_meta};
 use crate::raft::snapshot_wire::{Header, Joiner, Outcome, PIECE_HEADER_BYTES};
 use crate::raft::types::Raft;
 use crate::raft::wire::{vote_in, vote_out};
+use crate::world::spawn;
 
 /// A snapshot that is being received.
 pub(crate) struct Receiving {
@@ -59,14 +60,14 @@ pub(crate) async fn take(
         joiner.add(&bytes?);
         while let Some(piece) = joiner.next()? {
             // On a task of its own: the connection may end at any time, and with it this.
-            let writing = tokio::spawn(write(group.clone(), attempt, piece));
+            let writing = spawn(write(group.clone(), attempt, piece));
             writing.await.map_err(io::Error::other)??;
         }
     }
     if !joiner.is_empty() {
         return Err(io::Error::other("a snapshot ends within a piece"));
     }
-    let ending = tokio::spawn(end(group, raft, attempt, vote));
+    let ending = spawn(end(group, raft, attempt, vote));
     let vote = ending.await.map_err(io::Error::other)??;
     Ok(Outcome::Installed(vote).encode())
 }

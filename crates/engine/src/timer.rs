@@ -5,18 +5,20 @@
 //! idle group costs about one look per election timeout, and a message costs one store.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::group::Group;
 use crate::limits::{ELECTION_MARGIN, ELECTION_SPREAD_DIVISOR};
 use crate::sleep::Sleeper;
+use crate::world::World;
 
 #[derive(Default)]
 struct Watched {
@@ -30,7 +32,8 @@ pub(crate) struct Timer {
     heartbeat_interval: Duration,
     election_timeout: Duration,
     sleeper: Arc<Sleeper>,
-    leading: Mutex<HashMap<u32, Arc<Group>>>,
+    world: World,
+    leading: Mutex<BTreeMap<u32, Arc<Group>>>,
     watched: Mutex<Watched>,
     changed: Notify,
     stopped: AtomicBool,
@@ -43,11 +46,13 @@ impl Timer {
         heartbeat_interval: Duration,
         election_timeout: Duration,
         sleeper: Arc<Sleeper>,
+        world: World,
     ) -> Self {
         Self {
             heartbeat_interval,
             election_timeout,
             sleeper,
+            world,
             leading: Mutex::default(),
             watched: Mutex::default(),
             changed: Notify::new(),
@@ -127,7 +132,7 @@ impl Timer {
 
     fn share(&self) -> Duration {
         let spread = self.election_timeout / ELECTION_SPREAD_DIVISOR;
-        spread.mul_f64(rand::random::<f64>())
+        spread.mul_f64(self.world.random_share())
     }
 
     /// When a follower that hears nothing more is to stand.
@@ -148,7 +153,7 @@ impl Timer {
                 beat = Instant::now();
                 continue;
             };
-            let sleep = tokio::time::sleep_until(wake.into());
+            let sleep = tokio::time::sleep_until(wake);
             futures::future::select(
                 std::pin::pin!(sleep),
                 std::pin::pin!(self.changed.notified()),

@@ -1,5 +1,7 @@
 //! Groups are created, opened, closed and removed; their leases follow.
 
+#![allow(clippy::disallowed_methods, reason = "tests look at the real clock")]
+
 mod support;
 
 use std::sync::atomic::Ordering;

@@ -1,5 +1,7 @@
 //! No two nodes may answer reads by themselves at one time. Each test fails without its guard.
 
+#![allow(clippy::disallowed_methods, reason = "tests look at the real clock")]
+
 mod support;
 
 use std::collections::BTreeSet;

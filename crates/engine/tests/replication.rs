@@ -1,5 +1,7 @@
 //! Groups of several voters: entries reach all members, whatever the network does.
 
+#![allow(clippy::disallowed_methods, reason = "tests look at the real clock")]
+
 mod support;
 
 use std::time::Duration;

@@ -202,7 +202,7 @@ impl GroupLog {
         if book.parked == Parked::UntilWoken {
             book.parked = Parked::No;
             drop(book);
-            self.shared().wake.notify_one();
+            self.shared().wake_writer();
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{JoinHandle, ThreadId};
+use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -26,8 +27,9 @@ pub struct Journal(Arc<Inner>);
 
 pub(crate) struct Inner {
     pub shared: Arc<Shared>,
+    /// The writing thread, unless a simulation steps the writer.
     thread: Mutex<Option<JoinHandle<()>>>,
-    thread_id: ThreadId,
+    thread_id: Option<ThreadId>,
 }
 
 struct Opened {
@@ -61,6 +63,26 @@ fn open_location(options: &JournalOptions) -> Result<Opened, JournalError> {
     }
 }
 
+/// Starts the writing thread, or leaves the writer to a simulation.
+#[expect(clippy::disallowed_methods, reason = "this is the door to threads")]
+fn start(options: &JournalOptions, writer: Writer) -> Result<Option<JoinHandle<()>>, JournalError> {
+    #[cfg(any(test, feature = "testing"))]
+    let writer = match &options.location {
+        Location::Simulated(disk) => match disk.take_over(writer) {
+            Some(writer) => writer,
+            None => return Ok(None),
+        },
+        Location::Memory | Location::Directory(_) => writer,
+    };
+    #[cfg(not(any(test, feature = "testing")))]
+    let _ = options;
+    let thread = std::thread::Builder::new()
+        .name("raft-kv-journal".into())
+        .spawn(move || writer.run());
+    let thread = thread.map_err(|error| JournalError::io("starting the writing thread", &error))?;
+    Ok(Some(thread))
+}
+
 impl Journal {
     /// Opens the journal, creating it if it is not there. Reads all that is stored of the log and
     /// checks it.
@@ -89,16 +111,23 @@ impl Journal {
             listeners: Mutex::new(Vec::new()),
         });
         let writer = Writer::new(Arc::clone(&shared), written);
-        let thread = std::thread::Builder::new()
-            .name("raft-kv-journal".into())
-            .spawn(move || writer.run())
-            .map_err(|error| JournalError::io("starting the writing thread", &error))?;
-        let thread_id = thread.thread().id();
+        let thread = start(&shared.options, writer)?;
+        let thread_id = thread.as_ref().map(|thread| thread.thread().id());
         Ok(Journal(Arc::new(Inner {
             shared,
-            thread: Mutex::new(Some(thread)),
+            thread: Mutex::new(thread),
             thread_id,
         })))
+    }
+
+    /// Writes all that waits, if no thread of the journal does; the time is `now`.
+    pub fn work_off(&self, now: Instant) {
+        #[cfg(any(test, feature = "testing"))]
+        if let Location::Simulated(disk) = &self.0.shared.options.location {
+            disk.work_off(now);
+        }
+        #[cfg(not(any(test, feature = "testing")))]
+        let _ = now;
     }
 
     /// The last saved identity of the node.
@@ -189,7 +218,11 @@ impl Inner {
     fn close(&self) {
         self.shared.book.lock().closing = true;
         self.shared.wake.notify_all();
-        if self.thread_id == std::thread::current().id() {
+        #[cfg(any(test, feature = "testing"))]
+        if let Location::Simulated(disk) = &self.shared.options.location {
+            disk.close_writer(&self.shared);
+        }
+        if self.thread_id == Some(std::thread::current().id()) {
             // Called by a completion, or the last handle went with one: the thread ends by itself.
             return;
         }

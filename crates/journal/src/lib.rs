@@ -18,6 +18,7 @@
 mod book;
 mod chunk;
 mod cleaning;
+mod clock;
 mod committed;
 mod entry_table;
 mod error;
@@ -33,6 +34,8 @@ mod round;
 mod shared;
 mod snapshot;
 mod statistics;
+#[cfg(any(test, feature = "testing"))]
+mod stepped;
 mod store;
 mod writer;
 
@@ -44,6 +47,8 @@ pub use limits::SNAPSHOT_PIECE_BYTES_MAX;
 pub use options::{Durability, JournalOptions, Location};
 pub use snapshot::{SnapshotFileReader, SnapshotFileWriter};
 pub use statistics::JournalStatistics;
+#[cfg(any(test, feature = "testing"))]
+pub use stepped::WriterStep;
 #[cfg(any(test, feature = "testing"))]
 pub use store::simulated::SimulatedDisk;
 

@@ -46,9 +46,18 @@ impl Shared {
         let parked = std::mem::replace(&mut book.parked, Parked::No);
         drop(book);
         if parked != Parked::No {
-            self.wake.notify_one();
+            self.wake_writer();
         }
         true
+    }
+
+    /// Wakes the writer, which rests.
+    pub(crate) fn wake_writer(&self) {
+        self.wake.notify_one();
+        #[cfg(any(test, feature = "testing"))]
+        if let crate::options::Location::Simulated(disk) = &self.options.location {
+            disk.wake_writer();
+        }
     }
 
     /// Uses the store, unless the journal is closed.

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::book::Parked;
+use crate::book::{Book, Parked};
 use crate::chunk::{CHUNK_CONTENT_BYTES, chunk_count, encode_chunk};
 use crate::cleaning::{clean_turn, retire_idle};
+use crate::clock::{self, Clock};
 use crate::error::JournalError;
 use crate::limits::{
     BUFFERED_SYNC_INTERVAL, CHUNK_BYTES_MAX, COMMITTED_IDLE, MARK_INTERVAL, REMOVED_CHUNKS_PER_TURN,
@@ -23,9 +24,22 @@ use crate::shared::{Shared, run_completions};
 use crate::snapshot::SnapshotName;
 use crate::store::RoundStore;
 
+/// What the writer does when no round waits.
+pub(crate) enum Rest {
+    /// There is something to do after all.
+    Work,
+    /// Nothing until this time.
+    Until(Instant),
+    /// Nothing until it is woken.
+    UntilWoken,
+    /// The journal is closing, and nothing is left to write.
+    Over,
+}
+
 /// See the module.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
+    pub clock: Clock,
     value: Vec<u8>,
     written: u64,
     synced: u64,
@@ -37,14 +51,18 @@ pub(crate) struct Writer {
     unsynced_since: Option<Instant>,
     unmarked_since: Option<Instant>,
     last_round_at: Instant,
+    /// When the round that is being written was begun.
+    begun_at: Instant,
     failed: bool,
 }
 
 impl Writer {
     /// The writer of a journal whose last round was `written`.
     pub(crate) fn new(shared: Arc<Shared>, written: u64) -> Writer {
+        let clock = Clock::System;
         Writer {
             shared,
+            clock,
             value: Vec::with_capacity(CHUNK_BYTES_MAX),
             written,
             synced: written,
@@ -53,7 +71,8 @@ impl Writer {
             obsolete: Vec::new(),
             unsynced_since: None,
             unmarked_since: None,
-            last_round_at: Instant::now(),
+            last_round_at: clock.now(),
+            begun_at: clock.now(),
             failed: false,
         }
     }
@@ -65,9 +84,13 @@ impl Writer {
         if std::panic::catch_unwind(work).is_err() {
             shared.fail(&JournalError::failed("the writing thread panicked"));
             while !shared.book.lock().closing {
-                std::thread::sleep(MARK_INTERVAL);
+                clock::pause(MARK_INTERVAL);
             }
         }
+        Self::let_go(&shared);
+    }
+
+    fn let_go(shared: &Shared) {
         // The store goes first: the directory is free only when nothing is open in it.
         *shared.store.write() = None;
         *shared.lock.lock() = None;
@@ -80,17 +103,39 @@ impl Writer {
             if let Some(round) = round {
                 self.commit(round);
             }
-            let more = !self.failed && self.guarded(|writer| writer.housekeep(idle));
+            let more = self.tidy(idle);
             if idle && !more && !self.wait() {
                 break;
             }
         }
+        self.sync_at_end();
+    }
+
+    fn sync_at_end(&mut self) {
         if !self.failed {
             self.guarded(|writer| writer.sync_and_mark().map(|()| false));
         }
     }
 
-    fn take(&mut self) -> Option<Round> {
+    /// Whether this is the writer of that journal.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn writes_for(&self, shared: &Arc<Shared>) -> bool {
+        Arc::ptr_eq(&self.shared, shared)
+    }
+
+    /// Ends a writer without a thread.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn leave(mut self) {
+        self.sync_at_end();
+        Self::let_go(&self.shared);
+    }
+
+    /// One bounded turn of housekeeping. Returns whether there is more to do at once.
+    pub(crate) fn tidy(&mut self, idle: bool) -> bool {
+        !self.failed && self.guarded(|writer| writer.housekeep(idle))
+    }
+
+    pub(crate) fn take(&mut self) -> Option<Round> {
         let mut book = self.shared.book.lock();
         // A reader may have met the failure.
         self.failed |= book.failure.is_some();
@@ -112,35 +157,60 @@ impl Writer {
 
     /// Writes a round and tells those who wait for it.
     fn commit(&mut self, mut round: Round) {
-        let completions = std::mem::take(&mut round.completions);
-        let begun = Instant::now();
-        let shared = Arc::clone(&self.shared);
-        if let Err(error) = shared.with_store(|store| self.write(store, &round)) {
-            self.failed = true;
-            // Set before the completions run, so that whoever asks why finds the reason.
-            shared
-                .book
-                .lock()
-                .failure
-                .get_or_insert_with(|| error.clone());
-            run_completions(completions, &Err(error.clone()));
-            shared.fail(&error);
-            return;
+        if self.begin(&mut round) {
+            self.end(round);
         }
-        let now = Instant::now();
-        self.note_round(&round, now, now - begun);
+    }
+
+    /// Hands a round to the store; whether that worked.
+    pub(crate) fn begin(&mut self, round: &mut Round) -> bool {
+        self.begun_at = self.clock.now();
+        let shared = Arc::clone(&self.shared);
+        let written = shared.with_store(|store| self.write(store, round));
+        self.settle_failure(round, written)
+    }
+
+    /// Makes a round that was begun durable, and tells those who wait for it.
+    pub(crate) fn end(&mut self, mut round: Round) {
+        let shared = Arc::clone(&self.shared);
+        if self.shared.options.durability == Durability::Fsync {
+            let synced = shared.with_store(|store| self.sync(store));
+            if !self.settle_failure(&mut round, synced) {
+                return;
+            }
+            self.synced = round.number;
+        }
+        let now = self.clock.now();
+        self.note_round(&round, now, now - self.begun_at);
         {
             let mut book = shared.book.lock();
-            book.rounds.note_written(round.number, round.bytes);
+            book.rounds
+                .note_written(round.number, std::mem::take(&mut round.bytes));
             book.finish_moves(&round.moved);
             book.release_written();
             if book.cached_bytes > shared.options.cached_bytes_max {
                 book.shrink_cache(shared.options.cached_bytes_max);
             }
         }
-        run_completions(completions, &Ok(()));
+        run_completions(std::mem::take(&mut round.completions), &Ok(()));
         self.obsolete.append(&mut round.obsolete);
         self.discard_obsolete();
+    }
+
+    /// A failure is told to those who wait for the round; whether there was none.
+    fn settle_failure(&mut self, round: &mut Round, result: Result<(), JournalError>) -> bool {
+        let Err(error) = result else { return true };
+        self.failed = true;
+        // Set before the completions run, so that whoever asks why finds the reason.
+        self.shared
+            .book
+            .lock()
+            .failure
+            .get_or_insert_with(|| error.clone());
+        let completions = std::mem::take(&mut round.completions);
+        run_completions(completions, &Err(error.clone()));
+        self.shared.fail(&error);
+        false
     }
 
     /// Lets go of what nothing needs any more, once a crash cannot bring back the need for it.
@@ -188,12 +258,7 @@ impl Writer {
             );
             store.write(round.number, chunk, &self.value)?;
         }
-        store.flush()?;
-        if self.shared.options.durability == Durability::Fsync {
-            self.sync(store)?;
-            self.synced = round.number;
-        }
-        Ok(())
+        store.flush()
     }
 
     fn sync(&self, store: &dyn RoundStore) -> Result<(), JournalError> {
@@ -236,7 +301,7 @@ impl Writer {
 
     /// One bounded turn. Returns whether there is more to do at once.
     fn housekeep(&mut self, idle: bool) -> Result<bool, JournalError> {
-        if self.due().is_some_and(|due| due <= Instant::now()) {
+        if self.due().is_some_and(|due| due <= self.clock.now()) {
             if self.unsynced_since.is_some() {
                 self.sync_and_mark()?;
             } else {
@@ -272,37 +337,64 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let mut book = shared.book.lock();
         loop {
-            self.failed |= book.failure.is_some();
-            if !self.failed && book.rounds.has_work() {
-                return true;
-            }
-            if book.closing {
-                let write_marks = !self.failed && book.rounds.committed.any_waits();
-                if write_marks {
-                    book.rounds.seal();
+            match self.look(&mut book) {
+                Rest::Work => return true,
+                Rest::Over => return false,
+                Rest::Until(wake_at) => {
+                    shared.wake.wait_until(&mut book, wake_at);
                 }
-                return write_marks;
-            }
-            let now = Instant::now();
-            let due = if self.failed { None } else { self.due() };
-            let idle_at = self.last_round_at + COMMITTED_IDLE;
-            if due.is_some_and(|due| due <= now) {
-                return true;
-            }
-            if now >= idle_at && !self.failed && book.rounds.committed.any_waits() {
-                book.rounds.seal();
-                return true;
-            }
-            let wake_at = due.or((now < idle_at && !self.failed).then_some(idle_at));
-            if let Some(wake_at) = wake_at {
-                book.parked = Parked::Briefly;
-                shared.wake.wait_until(&mut book, wake_at);
-            } else {
-                book.parked = Parked::UntilWoken;
-                shared.wake.wait(&mut book);
-                self.last_round_at = Instant::now();
+                Rest::UntilWoken => {
+                    shared.wake.wait(&mut book);
+                    self.woken();
+                }
             }
             book.parked = Parked::No;
         }
+    }
+
+    /// Something happened after a long rest: what rides along with rounds waits anew.
+    pub(crate) fn woken(&mut self) {
+        self.last_round_at = self.clock.now();
+    }
+
+    /// What is to be done now that no round waits. The journal wakes who rests.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn rest(&mut self) -> Rest {
+        let shared = Arc::clone(&self.shared);
+        let mut book = shared.book.lock();
+        self.look(&mut book)
+    }
+
+    fn look(&mut self, book: &mut Book) -> Rest {
+        self.failed |= book.failure.is_some();
+        book.parked = Parked::No;
+        if !self.failed && book.rounds.has_work() {
+            return Rest::Work;
+        }
+        if book.closing {
+            let write_marks = !self.failed && book.rounds.committed.any_waits();
+            if write_marks {
+                book.rounds.seal();
+                return Rest::Work;
+            }
+            return Rest::Over;
+        }
+        let now = self.clock.now();
+        let due = if self.failed { None } else { self.due() };
+        let idle_at = self.last_round_at + COMMITTED_IDLE;
+        if due.is_some_and(|due| due <= now) {
+            return Rest::Work;
+        }
+        if now >= idle_at && !self.failed && book.rounds.committed.any_waits() {
+            book.rounds.seal();
+            return Rest::Work;
+        }
+        let wake_at = due.or((now < idle_at && !self.failed).then_some(idle_at));
+        let Some(wake_at) = wake_at else {
+            book.parked = Parked::UntilWoken;
+            return Rest::UntilWoken;
+        };
+        book.parked = Parked::Briefly;
+        Rest::Until(wake_at)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -24,6 +24,11 @@ pub(crate) struct Nodes {
     transport: Transport,
     book: Arc<AddressBook>,
     peers: RwLock<HashMap<u64, Peer>>,
+}
+
+/// The transport's clock is the system's.
+fn until(wait: Duration) -> std::time::Instant {
+    (tokio::time::Instant::now() + wait).into_std()
 }
 
 fn not_sent<T: Send + 'static>(why: &str) -> Answer<T> {
@@ -146,7 +151,7 @@ impl Nodes {
             let what = format!("nothing says where node {node} is reached");
             return Err(EngineError::NotSent(what));
         };
-        let answer = peer.call(method::HOST, body, Instant::now() + wait).await;
+        let answer = peer.call(method::HOST, body, until(wait)).await;
         answer.map_err(call_error)
     }
 
@@ -181,7 +186,7 @@ impl Peers for Nodes {
         let Some(peer) = self.peer(node.node, &node.address) else {
             return not_sent("nothing says where the node is reached");
         };
-        let answer = peer.request(group, request, Instant::now() + REQUEST_WAIT);
+        let answer = peer.request(group, request, until(REQUEST_WAIT));
         answer.map(|answer| answer.map_err(peer_error)).boxed()
     }
 
@@ -197,7 +202,7 @@ impl Peers for Nodes {
         let Some(peer) = self.peer(node.node, &node.address) else {
             return not_sent("nothing says where the node is reached");
         };
-        let answer = peer.call(method, body, Instant::now() + CALL_WAIT);
+        let answer = peer.call(method, body, until(CALL_WAIT));
         answer.map(|answer| answer.map_err(peer_error)).boxed()
     }
 }

@@ -20,6 +20,7 @@ use crate::limits::{LOG_READ_BYTES_MAX, REPLICATION_BYTES_MAX};
 use crate::raft::codec::{decode_entry, decode_log_id, encode_entry, encode_log_id};
 use crate::raft::remains::{decode_stored_vote, encode_stored_vote};
 use crate::raft::types::{Entry, LogId, Payload, TypeConfig, Vote};
+use crate::world::blocking;
 
 /// Waits for a change of the journal to be durable.
 pub(crate) async fn durable(change: impl FnOnce(Completion)) -> io::Result<()> {
@@ -44,9 +45,8 @@ pub(crate) async fn last_log_id(log: &GroupLog) -> io::Result<Option<LogId>> {
         return purged(log);
     }
     let log = log.clone();
-    let last = tokio::task::spawn_blocking(move || log.last_entry())
-        .await
-        .map_err(io::Error::other)?
+    let last = blocking(move || log.last_entry())
+        .await?
         .map_err(io_error)?;
     let last = last.map(decode_entry).transpose()?;
     Ok(last.map(|entry| entry.log_id))
@@ -69,10 +69,7 @@ impl LogReader {
         }
         let log = self.log.clone();
         let read = move || log.entries(start..end, bytes_max);
-        let read = tokio::task::spawn_blocking(read)
-            .await
-            .map_err(io::Error::other)?;
-        read.map_err(io_error)
+        blocking(read).await?.map_err(io_error)
     }
 
     async fn read_all(&self, start: u64, end: u64) -> io::Result<Vec<Entry>> {

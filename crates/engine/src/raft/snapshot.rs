@@ -19,6 +19,7 @@ use crate::group::Group;
 use crate::limits::SNAPSHOT_WAITING_BYTES_MAX;
 use crate::raft::codec::{decode_snapshot_meta, encode_snapshot_meta};
 use crate::raft::types::{SnapshotMeta, TypeConfig};
+use crate::world;
 
 /// A snapshot that the journal keeps: the one of this log that counts.
 #[derive(Clone)]
@@ -230,10 +231,7 @@ pub(crate) async fn finish(writer: SnapshotFileWriter, meta: &SnapshotMeta) -> i
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, JournalError> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(io::Error::other)?
-        .map_err(io_error)
+    world::blocking(work).await?.map_err(io_error)
 }
 
 /// Gives a snapshot to the host piece by piece, as the queue has room; keeps it in the group's own

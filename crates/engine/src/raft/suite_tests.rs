@@ -2,13 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use parking_lot::Mutex;
 use raft_kv_journal::{Journal, JournalOptions, Location};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use crate::events::{EventQueue, StateMachineHost};
 use crate::frames::{event_type, word};
@@ -22,6 +23,7 @@ use crate::raft::types::TypeConfig;
 use crate::sleep::Sleeper;
 use crate::statistics::Counters;
 use crate::timer::Timer;
+use crate::world::World;
 
 /// A host that answers every request for a snapshot at once, from within `wake`.
 #[derive(Default)]
@@ -82,7 +84,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, Guard> for Builder {
         let links = Arc::new(Links::new().0);
         let (second, long) = (Duration::from_secs(1), Duration::from_secs(5));
         let sleeper = Arc::new(Sleeper::new(links.clone(), long, long));
-        let timer = Arc::new(Timer::new(second, long, sleeper));
+        let timer = Arc::new(Timer::new(second, long, sleeper, World::default()));
         let clock = LeaseClock {
             opened: Instant::now(),
             length: Duration::from_secs(5),
@@ -94,6 +96,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, Guard> for Builder {
             lease: Lease::take(0, clock).unwrap(),
             events: queue.clone(),
             counters: counters.clone(),
+            world: World::default(),
             snapshot_log_bytes_min: u64::MAX,
             bound: true,
             elsewhere: None,

@@ -2,7 +2,12 @@
 //! snapshots with that list, and takes snapshots back.
 
 #![allow(dead_code, reason = "each test file uses its part of the support")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "this is part of tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "this is part of tests"
+)]
 
 pub mod router;
 

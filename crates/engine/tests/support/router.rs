@@ -1,7 +1,12 @@
 //! Nodes of one process that reach each other through a router, which can cut, delay and drop.
 
 #![allow(dead_code, reason = "each test file uses its part of the support")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "this is part of tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "this is part of tests"
+)]
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,14 +1,19 @@
 //! A disk in memory that fails, tears and forgets on demand, for tests.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use crate::error::JournalError;
 use crate::ledger::Retired;
+use crate::shared::Shared;
 use crate::snapshot::SnapshotHome;
+use crate::stepped::{Desk, SteppedWriter, WriterStep};
 use crate::store::{ChunkVisitor, RoundStore};
+use crate::writer::Writer;
 
 type Chunks = BTreeMap<(u64, u32), Vec<u8>>;
 
@@ -70,11 +75,27 @@ fn strikes(countdown: &mut Option<u64>) -> bool {
     }
 }
 
+/// How journals on a disk write, if not by threads of their own.
+#[derive(Clone)]
+struct Steps {
+    desk: Desk,
+    woken: Arc<dyn Fn() + Send + Sync>,
+    acknowledges_early: bool,
+}
+
 /// A simulated disk. Clones are the same disk. It outlives the journals opened on it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SimulatedDisk {
     disk: Arc<Mutex<Disk>>,
     snapshots: SnapshotHome,
+    steps: Option<Steps>,
+}
+
+impl fmt::Debug for SimulatedDisk {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let disk = self.disk.lock();
+        write!(formatter, "SimulatedDisk({} chunks)", disk.visible.len())
+    }
 }
 
 impl Default for SimulatedDisk {
@@ -82,6 +103,7 @@ impl Default for SimulatedDisk {
         SimulatedDisk {
             disk: Arc::default(),
             snapshots: SnapshotHome::in_memory(),
+            steps: None,
         }
     }
 }
@@ -91,6 +113,69 @@ impl SimulatedDisk {
     #[must_use]
     pub fn new() -> SimulatedDisk {
         SimulatedDisk::default()
+    }
+
+    /// The same disk, on which journals have no thread that writes: [`begin_round`](Self::begin_round)
+    /// and [`finish_round`](Self::finish_round) do what it would do, and `woken` is called when a
+    /// writer that rests has something to do. `acknowledges_early` breaks the journal's promise, so
+    /// that a test can show that it finds out: rounds are acknowledged before they are durable.
+    #[must_use]
+    pub fn stepped(
+        &self,
+        woken: Arc<dyn Fn() + Send + Sync>,
+        acknowledges_early: bool,
+    ) -> SimulatedDisk {
+        let steps = Steps {
+            desk: Desk::default(),
+            woken,
+            acknowledges_early,
+        };
+        SimulatedDisk {
+            steps: Some(steps),
+            ..self.clone()
+        }
+    }
+
+    /// Hands the next round to the disk, or does other work of the writer.
+    #[must_use]
+    pub fn begin_round(&self, now: Instant) -> WriterStep {
+        let steps = self.steps.as_ref();
+        steps.map_or(WriterStep::Closed, |steps| steps.desk.begin(now))
+    }
+
+    /// Makes the round that was begun durable, and acknowledges it.
+    pub fn finish_round(&self, now: Instant) {
+        if let Some(steps) = &self.steps {
+            steps.desk.finish(now);
+        }
+    }
+
+    /// Takes a journal's writer, unless it is to have a thread.
+    pub(crate) fn take_over(&self, writer: Writer) -> Option<Writer> {
+        let Some(steps) = &self.steps else {
+            return Some(writer);
+        };
+        let writer = SteppedWriter::new(writer, steps.acknowledges_early);
+        steps.desk.put(writer);
+        None
+    }
+
+    pub(crate) fn wake_writer(&self) {
+        if let Some(steps) = &self.steps {
+            (steps.woken)();
+        }
+    }
+
+    pub(crate) fn work_off(&self, now: Instant) {
+        if let Some(steps) = &self.steps {
+            steps.desk.work_off(now);
+        }
+    }
+
+    pub(crate) fn close_writer(&self, shared: &Arc<Shared>) {
+        if let Some(steps) = &self.steps {
+            steps.desk.close(shared);
+        }
     }
 
     /// Takes the power: of what was not synced only the first `kept` changes stay, and of the next
@@ -112,6 +197,10 @@ impl SimulatedDisk {
         disk.opening += 1;
         disk.writes_until_failure = None;
         disk.syncs_until_failure = None;
+        drop(disk);
+        if let Some(steps) = &self.steps {
+            steps.desk.clear();
+        }
     }
 
     /// Changes that a crash may take away.

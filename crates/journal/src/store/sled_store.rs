@@ -13,10 +13,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use crate::clock;
 use crate::error::JournalError;
 use crate::ledger::Retired;
 use crate::limits::{STORE_CACHE_BYTES, STORE_CLOSE_MAX, STORE_CLOSE_POLL, STORE_SEGMENT_BYTES};
@@ -49,14 +49,14 @@ impl Drop for AwaitClosed {
 /// Waits until nothing holds the database file; false when that took too long. Another process
 /// cannot: the directory's own lock keeps it out.
 fn await_free(database_file: &Path) -> bool {
-    let begun = Instant::now();
-    while begun.elapsed() < STORE_CLOSE_MAX {
+    let begun = clock::now();
+    while clock::now() - begun < STORE_CLOSE_MAX {
         // The database locks its file as long as anything holds it; a missing one is free.
         let free = File::open(database_file).map_or(true, |file| file.try_lock().is_ok());
         if free {
             return true;
         }
-        std::thread::sleep(STORE_CLOSE_POLL);
+        clock::pause(STORE_CLOSE_POLL);
     }
     false
 }

@@ -103,7 +103,7 @@ fn an_idle_journal_stops_writing() {
     let mut unchanged = 0;
     // Settles within a bounded number of rounds, however long one looks.
     while unchanged < 20 {
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        crate::clock::pause(std::time::Duration::from_millis(10));
         let now = journal.statistics().rounds;
         assert!(now < rounds + 50, "an idle journal goes on rewriting");
         unchanged = if now == last { unchanged + 1 } else { 0 };

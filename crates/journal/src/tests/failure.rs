@@ -119,7 +119,7 @@ fn committed_marks_ride_along_or_wait_for_an_idle_second() {
     assert_eq!(after.rounds - before.rounds, 1);
     log.save_committed(Bytes::from("by itself"));
     while journal.statistics().rounds == after.rounds {
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        crate::clock::pause(std::time::Duration::from_millis(20));
     }
     disk.crash(0, 0);
     drop((journal, log));

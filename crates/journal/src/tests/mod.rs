@@ -7,6 +7,7 @@ mod failure;
 mod model;
 mod random;
 mod snapshots;
+mod stepped;
 
 use std::sync::mpsc;
 
