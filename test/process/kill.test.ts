@@ -12,23 +12,15 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { seeded } from "../node/support/random.ts";
-import { scratchDirectory, start } from "./support/programs.ts";
+import { type CountingLoad, Ledger, startCounter } from "./support/counting.ts";
+import { scratchDirectory } from "./support/programs.ts";
 
 const KILLS = Number(process.env.RAFT_KV_TEST_KILLS ?? 5);
 const SEED = Number(process.env.RAFT_KV_TEST_SEED ?? Math.floor(Math.random() * 1_000_000));
 const LIFE_MS_MAX = 900;
 const REPEAT = `RAFT_KV_TEST_KILLS=${KILLS} RAFT_KV_TEST_SEED=${SEED} npx vitest run test/process/kill.test.ts`;
 
-interface Load {
-  readonly clients: number;
-  readonly keys: number;
-  readonly ballastBytes: number;
-  readonly moving: boolean;
-  /** The log grows by more than the 8 MiB after which a snapshot is due. */
-  readonly snapshots?: boolean;
-}
-
-const loads: Record<string, Load> = {
+const loads: Record<string, CountingLoad> = {
   "plain load": { clients: 64, keys: 40, ballastBytes: 20, moving: false },
   "splits and merges": { clients: 40, keys: 40, ballastBytes: 20, moving: true },
   "snapshots and purges": {
@@ -39,49 +31,6 @@ const loads: Record<string, Load> = {
     ...{ clients: 40, keys: 60, ballastBytes: 8_000, moving: true },
   },
 };
-
-/** What is known of the counters from outside. */
-class Ledger {
-  /** The count that was found at the last start, and what happened to each key since. */
-  private readonly found: number[];
-  private attempted: number[];
-  private acknowledged: number[];
-  /** The highest count that was acknowledged. */
-  private readonly highest: number[];
-  total = 0;
-
-  constructor(keys: number) {
-    this.found = new Array(keys).fill(0);
-    this.highest = new Array(keys).fill(0);
-    this.attempted = new Array(keys).fill(0);
-    this.acknowledged = new Array(keys).fill(0);
-  }
-
-  take(line: string): void {
-    const [kind, text, count] = line.split(" ");
-    const key = Number(text);
-    if (kind === "a") this.attempted[key] = (this.attempted[key] as number) + 1;
-    if (kind === "k") {
-      this.total++;
-      this.acknowledged[key] = (this.acknowledged[key] as number) + 1;
-      this.highest[key] = Math.max(this.highest[key] as number, Number(count));
-    }
-    if (kind === "v") this.check(key, Number(count));
-  }
-
-  private check(key: number, count: number): void {
-    const base = this.found[key] as number;
-    const least = base + (this.acknowledged[key] as number);
-    const most = base + (this.attempted[key] as number);
-    if (count < least) throw new Error(`key ${key}: ${least} acknowledged, ${count} are there`);
-    if (count > most) throw new Error(`key ${key}: ${most} called, ${count} are there`);
-    const highest = this.highest[key] as number;
-    if (count < highest) throw new Error(`key ${key}: ${highest} was answered, now it is ${count}`);
-    this.found[key] = count;
-    this.attempted[key] = 0;
-    this.acknowledged[key] = 0;
-  }
-}
 
 describe(`seed ${SEED}, ${KILLS} kills for each load`, () => {
   for (const [at, [name, load]] of Object.entries(loads).entries()) {
@@ -94,7 +43,7 @@ describe(`seed ${SEED}, ${KILLS} kills for each load`, () => {
         const ledger = new Ledger(load.keys);
         for (let kill = 0; kill < KILLS; kill++) {
           const mode = random() < 0.5 ? "load at once" : "load when settled";
-          const child = startChild(directory, load, mode, ledger);
+          const child = startCounter(directory, load, mode, ledger);
           // Every fifth is killed at any moment of its life, opening and recovery included.
           if (random() >= 0.2) await child.line((line) => line === "ready");
           await new Promise((resolve) => setTimeout(resolve, random() * LIFE_MS_MAX));
@@ -103,7 +52,7 @@ describe(`seed ${SEED}, ${KILLS} kills for each load`, () => {
           expect(end.signal, end.errors).toBe("SIGKILL");
           child.rethrow();
         }
-        const child = startChild(directory, load, "check", ledger);
+        const child = startCounter(directory, load, "check", ledger);
         const end = await child.ended;
         child.rethrow();
         expect([end.code, end.errors]).toEqual([0, ""]);
@@ -117,19 +66,3 @@ describe(`seed ${SEED}, ${KILLS} kills for each load`, () => {
     );
   }
 });
-
-function startChild(directory: string, load: Load, mode: string, ledger: Ledger) {
-  const child = start("counts-until-killed.mjs", [JSON.stringify({ directory, mode, ...load })]);
-  let fault: unknown;
-  child.onLine((line) => {
-    try {
-      ledger.take(line);
-    } catch (error) {
-      fault ??= error;
-    }
-  });
-  const rethrow = () => {
-    if (fault !== undefined) throw fault;
-  };
-  return { ...child, rethrow };
-}

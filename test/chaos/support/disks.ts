@@ -16,23 +16,26 @@ export class Disk {
   readonly device: string | undefined;
   private readonly group: string;
 
-  /** @throws SystemFault where disks cannot be mounted */
-  constructor(directory: string, mebibytes: number, kind: "memory" | "loop", options = "") {
-    this.path = `${directory}-mounted`;
+  private constructor(path: string, source: string, mount: readonly string[], device?: string) {
+    this.path = path;
+    this.device = device;
     this.group = join(THROTTLE, `raft-kv-chaos-${process.pid}`);
-    mkdirSync(this.path, { recursive: true });
-    if (kind === "memory") {
-      system("mount", "-t", "tmpfs", "-o", `size=${mebibytes}m`, "raft-kv-chaos", this.path);
-      return;
-    }
-    const image = `${directory}.image`;
-    system("truncate", "-s", `${mebibytes}M`, image);
-    system("mkfs.ext4", "-q", "-F", image);
-    this.device = system("losetup", "--find", "--show", image);
+    mkdirSync(path, { recursive: true });
+    system("mount", ...mount, source, path);
+  }
+
+  /** Mounts memory at `path`. @throws SystemFault where that cannot be done */
+  static inMemory(path: string, mebibytes: number): Disk {
+    return new Disk(path, "raft-kv-chaos", ["-t", "tmpfs", "-o", `size=${mebibytes}m`]);
+  }
+
+  /** Mounts an image at `path`, with these options. @throws SystemFault where that cannot be done */
+  static ofImage(path: string, image: string, options = "defaults"): Disk {
+    const device = system("losetup", "--find", "--show", image);
     try {
-      system("mount", ...(options === "" ? [] : ["-o", options]), this.device, this.path);
+      return new Disk(path, device, ["-o", options], device);
     } catch (error) {
-      possible(() => system("losetup", "-d", this.device as string));
+      system("losetup", "-d", device);
       throw error;
     }
   }
@@ -69,4 +72,10 @@ export class Disk {
     if (this.device !== undefined) possible(() => system("losetup", "-d", this.device as string));
     possible(() => system("rmdir", this.group));
   }
+}
+
+/** Makes an image with an empty ext4. @throws SystemFault */
+export function makeImage(image: string, mebibytes: number): void {
+  system("truncate", "-s", `${mebibytes}M`, image);
+  system("mkfs.ext4", "-q", "-F", image);
 }

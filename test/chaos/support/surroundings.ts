@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { freeAddresses } from "../../node/support/cluster.ts";
 import type { Habitat } from "./chaos-node.ts";
 import { tryShifting, WallClocks } from "./clock.ts";
-import { Disk } from "./disks.ts";
+import { Disk, makeImage } from "./disks.ts";
 import { Network } from "./network.ts";
 import { isRoot, possible, SystemFault } from "./system.ts";
 
@@ -54,7 +54,7 @@ export class Surroundings {
       const kind = ([undefined, "memory", "loop"] as const)[node % 3];
       if (kind === undefined) continue;
       const path = join(directory, `disk-${node}`);
-      const disk = tried(`a small disk (${kind})`, () => new Disk(path, DISK_MEBIBYTES, kind));
+      const disk = tried(`a small disk (${kind})`, () => mounted(path, kind));
       if (disk !== undefined) disks.set(node, disk);
     }
     const addresses =
@@ -79,4 +79,10 @@ export class Surroundings {
     for (const disk of this.disks.values()) disk.remove();
     if (!keep) rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+function mounted(path: string, kind: "memory" | "loop"): Disk {
+  if (kind === "memory") return Disk.inMemory(path, DISK_MEBIBYTES);
+  makeImage(`${path}.image`, DISK_MEBIBYTES);
+  return Disk.ofImage(path, `${path}.image`);
 }
