@@ -155,16 +155,27 @@ test("a parked command that was turned away before its results were wanted says 
   expect(settled).toEqual([[10, new Refusal("NOT_YET", "full")]]);
 });
 
-test("nothing is given for a replica that is gone", () => {
+test("who waits for results of a replica that is gone is asked to come again", () => {
   const leader = leaderOf(new Gate());
-  const entry = leader.apply(batch(1, 10, ["park"]));
+  const entry = leader.apply(batch(1, 10, ["count", "park"]));
   leader.host.receive(events.resultsWanted(GROUP, 1, entry), false);
+  expect(leader.seam.given).toEqual([]);
   const machine = leader.host.replica(GROUP)!.machine;
   leader.host.detach(GROUP);
+  leader.host.receive(events.resultsWanted(GROUP, 2, entry), false);
+  expect(leader.seam.given.map(({ ticket }) => ticket)).toEqual([1, 2]);
+  const [first, second] = leader.seam.given.map(({ results }) => toldBy(results).settled);
+  expect(first).toMatchObject([
+    [10, 1],
+    [11, { code: "NOT_YET" }],
+  ]);
+  expect(second).toMatchObject([
+    [10, { code: "STALE" }],
+    [11, { code: "STALE" }],
+  ]);
   leader.host.attach(GROUP, "counter", () => machine);
   leader.apply(batch(2, 20, ["open"]));
-  leader.host.receive(events.resultsWanted(GROUP + 1, 2, entry), false);
-  expect(leader.seam.given).toEqual([]);
+  expect(leader.seam.given).toHaveLength(2);
 });
 
 test("results that cannot be read are logged and settle nothing", () => {

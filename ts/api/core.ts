@@ -135,6 +135,7 @@ export class Core implements HostListener {
         await this.fleetCommand({ type: "confirmRemoved", group: id, node: this.nodeId });
       },
       attached: (replica) => this.keyspaces?.attached(replica),
+      detached: (group) => this.client.replicaRemoved(group),
       warn: (message, cause) => this.warn(message, cause),
     });
     this.cluster = new ClusterOfNode(this);
@@ -285,10 +286,7 @@ export class Core implements HostListener {
 
   memberRemoved(group: number): void {
     if (group === FLEET_GROUP) this.cluster.fleetRemoved();
-    else {
-      this.groups.memberRemoved(group);
-      this.client.replicaRemoved(group);
-    }
+    else this.groups.memberRemoved(group);
   }
 
   peerChanged(node: number, state: PeerState): void {

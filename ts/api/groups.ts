@@ -41,6 +41,8 @@ export interface GroupsContext {
   confirmRemoved(group: FleetGroup): Promise<void>;
   /** A replica was made, and is about to be opened. */
   attached(replica: Replica): void;
+  /** The group's replica is gone, and with it the answers that would have come through it. */
+  detached(group: number): void;
   /** Something failed that will be tried again. */
   warn(message: string, cause: unknown): void;
 }
@@ -175,6 +177,7 @@ export class LocalGroups {
     this.opened.delete(group);
     const known = groupById(this.context.fleet(), group);
     if (known !== undefined && !this.closed) this.reconcileOne(known);
+    this.context.detached(group);
   }
 
   /** Opens and removes nothing any more, and ends what waits with `error`. */
@@ -334,6 +337,7 @@ export class LocalGroups {
       await this.engine.removeGroup(id);
       this.stored.delete(id);
       this.following.delete(id);
+      this.context.detached(id);
       return true;
     } catch (error) {
       this.failed(`remove group ${id}`, error);

@@ -5,7 +5,12 @@
 import type { KeyspaceReplica } from "../client/queries.ts";
 import { Queries } from "../client/queries.ts";
 import { directoryModule } from "../directory/directory.ts";
-import { DIRECTORY_NAME, type DirectoryState, HASH_SPACE } from "../directory/state.ts";
+import {
+  DIRECTORY_NAME,
+  type DirectoryState,
+  HASH_SPACE,
+  type ShardEntry,
+} from "../directory/state.ts";
 import { RaftKVError } from "../errors.ts";
 import type { FleetGroup } from "../fleet/state.ts";
 import type { Replica } from "../host/replica.ts";
@@ -218,10 +223,14 @@ export class LocalKeyspaces implements KeyspacesOfNode {
       if (shards.length === 0 || this.routes.get(number) === image) continue;
       const starts = Uint32Array.from(shards, ({ start }) => start);
       const groups = Uint32Array.from(shards, ({ group }) => group);
-      this.core.client.routesChanging(number);
+      const { client } = this.core;
+      client.routesChanging(
+        number,
+        (hash) => engine.findGroup(number, hash) !== ownerOf(shards, hash),
+      );
       engine.setRoutes(number, name, starts, groups);
       this.routes.set(number, image);
-      this.core.client.routesChanged();
+      client.routesChanged();
     }
     const numbers = new Set([...known.values()].map(({ number }) => number));
     for (const number of [...this.routes.keys()]) {
@@ -269,6 +278,18 @@ export class LocalKeyspaces implements KeyspacesOfNode {
     this.setMissingLoad(keyspace.name);
     return shard;
   }
+}
+
+/** The group of the shard that a hash is in; shards are in ascending order of their ranges. */
+function ownerOf(shards: readonly ShardEntry[], hash: number): number | undefined {
+  let low = 0;
+  let high = shards.length;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if ((shards[middle] as ShardEntry).start <= hash) low = middle;
+    else high = middle;
+  }
+  return shards[low]?.group;
 }
 
 /** The range of a keyspace's first shard. */

@@ -20,8 +20,8 @@ import {
   REQUESTS_IN_FLIGHT_MAX,
 } from "../limits.ts";
 import { Refusal, type Result } from "../machine/machine.ts";
+import { isFinal } from "../machine/sessions.ts";
 import type { NativeEngine } from "../native/engine.ts";
-import { ROUTE_GROUP } from "../native/frames.ts";
 import {
   type CallSettings,
   type ClientContext,
@@ -33,13 +33,17 @@ import { CallClock } from "./call-clock.ts";
 import { asError, commandError, rejected, withOutcome } from "./failure.ts";
 import { Fences } from "./fences.ts";
 import { Held } from "./held.ts";
-import { type Chunk, groupRoute, NO_KEY, Outbox, recordKey } from "./outbox.ts";
+import { type Chunk, groupRoute, NO_KEY, Outbox } from "./outbox.ts";
 import { Requests, type Resolve } from "./requests.ts";
 import { Retries } from "./retries.ts";
 import { holdKey, outcomeOf, type SlowRequest, slowRequest } from "./slow-request.ts";
+import { UnderWay } from "./under-way.ts";
 
 /** How often time limits are looked at, in milliseconds. */
 const TIME_LIMIT_CHECK_MS = 50;
+
+/** Reasons for which a command is sent again. */
+const WILL_PASS: ReadonlySet<number> = new Set([REFUSED.notLeader, REFUSED.unknownGroup]);
 
 let captured: Resolve = () => {};
 const capture = (resolve: Resolve) => {
@@ -53,6 +57,7 @@ export class Client {
   private readonly requests = new Requests<SlowRequest>();
   private readonly held = new Held();
   private readonly outbox = new Outbox();
+  private readonly underWay: UnderWay;
   private readonly fences = new Fences(this.held);
   private readonly clock = new CallClock(TIME_LIMIT_CHECK_MS);
   private encoding = false;
@@ -64,6 +69,7 @@ export class Client {
   constructor(engine: NativeEngine, context: ClientContext) {
     this.engine = engine;
     this.context = context;
+    this.underWay = new UnderWay(engine, this.requests, this.outbox);
     this.retries = new Retries(engine, {
       acknowledged: () => this.requests.acknowledged(),
       refused: (states, error) => {
@@ -135,9 +141,11 @@ export class Client {
 
   /** The engine did not take a request. */
   refused(request: number, reason: number, unknown: boolean): void {
-    const state = this.slow(request);
+    const state = this.underWay.slow(request);
     if (state === undefined) return;
     state.unknown ||= unknown;
+    // It was under way twice, and is about to be sent again for the other answer already.
+    if (state.waiting && WILL_PASS.has(reason)) return;
     switch (reason) {
       case REFUSED.notLeader:
         this.retryLater(state);
@@ -171,17 +179,22 @@ export class Client {
    * it: the other members know them.
    */
   replicaRemoved(group: number): void {
-    for (const state of this.unsettled()) {
-      if (state.waiting || this.groupOf(state) !== group) continue;
+    this.flush();
+    for (const state of this.underWay.sentTo(group)) {
+      if (state.waiting) continue;
       state.unknown = true;
       this.resend(state);
     }
   }
 
-  /** A keyspace's routes are about to change: what is called later may not overtake. */
-  routesChanging(route: number): void {
-    for (const state of this.unsettled()) {
-      if (state.home === route && !state.waiting && !state.fenced) this.fences.raise(state);
+  /**
+   * A keyspace's routes are about to change: what is called later may not overtake what is under
+   * way on keys whose hash `moves`. The others' requests are left as they are.
+   */
+  routesChanging(route: number, moves: (hash: number) => boolean): void {
+    this.flush();
+    for (const state of this.underWay.moving(route, moves)) {
+      if (!state.waiting && !state.fenced) this.fences.raise(state);
     }
   }
 
@@ -273,30 +286,6 @@ export class Client {
     this.flush();
   }
 
-  /** Every request that is not settled, handed over and in its slow form. */
-  private unsettled(): Iterable<SlowRequest> {
-    this.flush();
-    for (const { first, last } of this.outbox.sent) {
-      for (let request = first; request <= last; request++) this.slow(request);
-    }
-    return this.requests.slow.values();
-  }
-
-  /** The slow form of a request that is not settled; a fast one is turned into it. */
-  private slow(request: number): SlowRequest | undefined {
-    const known = this.requests.slow.get(request);
-    if (known !== undefined) return known;
-    const chunk = this.outbox.find(request);
-    if (chunk === undefined) return undefined;
-    const resolve = this.requests.take(request);
-    if (resolve === undefined) return undefined;
-    const record = chunk.record(request);
-    const state = slowRequest(request, record, chunk.route(request), resolve, DEFAULT_CALL);
-    state.deadline = chunk.sentAt + DEFAULT_CALL.timeout;
-    this.requests.slow.set(request, state);
-    return state;
-  }
-
   private takeSlow(request: number): Resolve | undefined {
     const state = this.requests.slow.get(request);
     if (state === undefined) return undefined;
@@ -349,8 +338,10 @@ export class Client {
   }
 
   private refusedByMachine(request: number, refusal: Refusal): void {
-    const state = this.slow(request);
+    const state = this.underWay.slow(request);
     if (state === undefined) return;
+    // As in `refused`.
+    if (state.waiting && !isFinal(refusal)) return;
     switch (refusal.code) {
       case "MOVED":
         this.moved(state, refusal.group);
@@ -437,13 +428,6 @@ export class Client {
     state.deadline = this.clock.now() + state.call.timeout;
     this.retries.add(state);
     if (state.waiting) this.release(state);
-  }
-
-  /** Where a request goes now, as far as the routes know. */
-  private groupOf({ route, record }: SlowRequest): number | null {
-    if ((route & ROUTE_GROUP) !== 0) return (route & ~ROUTE_GROUP) >>> 0;
-    const key = this.engine.hashKey(route, recordKey(record));
-    return key === null ? null : this.engine.findGroup(route, key.hash);
   }
 
   private notTaken(chunk: Chunk, error: unknown): void {

@@ -76,6 +76,12 @@ export class Chunk {
     return (this.writer.words[(start >> 2) + RECORD.route] as number) >>> 0;
   }
 
+  /** The encoded key of a request's record; it belongs to the chunk. */
+  key(request: number): Uint8Array {
+    const start = this.offsets[request - this.first] as number;
+    return recordKey(this.writer.bytes.subarray(start));
+  }
+
   /** A copy of the record of a request. */
   record(request: number): Uint8Array {
     const start = this.offsets[request - this.first] as number;

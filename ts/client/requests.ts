@@ -52,6 +52,12 @@ export class Requests<S> {
     return resolve;
   }
 
+  /** Is a request in the ring, and not settled? */
+  has(request: number): boolean {
+    if (request < this.tail || request >= this.nextRequest) return false;
+    return this.ring[request & this.mask] !== undefined;
+  }
+
   /** The lowest number that may still be in the ring. */
   get ringTail(): number {
     this.advance();

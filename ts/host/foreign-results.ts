@@ -26,7 +26,7 @@ export const LATE = new Refusal(
   "the batch arrived late; send the command again as a retry",
 );
 
-const NOT_YET = new Refusal("NOT_YET", "too many results are waited for; ask again later");
+const NOT_YET = new Refusal("NOT_YET", "the result is not known here yet; ask again later");
 
 /** Results of one batch: node, incarnation, request numbers, their results. */
 type BatchResults = readonly [number, number, readonly number[], readonly PackedResult[]];
@@ -121,12 +121,17 @@ export class ForeignResults {
     this.waiting.count++;
   }
 
-  /** The replica is gone or starts anew: nothing is given for what it was asked before. */
+  /**
+   * The replica is gone or starts anew, and with it what it would have heard of parked commands:
+   * their senders are asked to come again at once, and do not wait until their time is over.
+   */
   end(): void {
-    this.waiting.count -= this.tickets.size;
+    const tickets = [...this.tickets];
+    this.waiting.count -= tickets.length;
     this.tickets.clear();
     this.parked.clear();
     this.refusals.clear();
+    for (const ticket of tickets) this.give(ticket);
   }
 
   private collect(ticket: Ticket, words: Int32Array, at: number, mayWait: boolean): void {
@@ -166,7 +171,11 @@ export class ForeignResults {
         results.map(packResult),
       ],
     );
-    this.engine.giveResults(ticket.number, encodeValue([FORMAT, batches]));
+    try {
+      this.engine.giveResults(ticket.number, encodeValue([FORMAT, batches]));
+    } catch {
+      // The engine is being closed, and says so to whoever waits.
+    }
   }
 }
 

@@ -48,6 +48,8 @@ export class Host {
   private readonly snapshots: Snapshots;
   private readonly rounds: ReadRounds;
   private readonly waitingTickets = new WaitingTickets();
+  /** Answers for groups without a replica here: their senders are asked to come again. */
+  private readonly nothing: ForeignResults;
   private readonly replicas = new Map<number, Hosted>();
   private readonly touched = new Set<Replica>();
   private readonly leaderWaits = new Map<number, Set<() => void>>();
@@ -65,6 +67,7 @@ export class Host {
     this.leases = new Leases(engine.leases(), openedAt);
     this.snapshots = new Snapshots(engine);
     this.rounds = new ReadRounds(engine);
+    this.nothing = new ForeignResults(engine, new Sessions(), this.waitingTickets);
   }
 
   /**
@@ -202,7 +205,11 @@ export class Host {
         return;
     }
     const hosted = this.replicas.get(group);
-    if (hosted === undefined) return;
+    if (hosted === undefined) {
+      if (type === EVENT_TYPE.resultsWanted)
+        this.nothing.wanted(readLong(words, rest), words, rest + 4);
+      return;
+    }
     const { replica } = hosted;
     try {
       this.stepReplica(hosted, type, from, rest);

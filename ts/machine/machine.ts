@@ -62,7 +62,8 @@ export class Refusal {
  * - `COMMAND_FAILED`, `QUERY_FAILED`: user code threw or returned something malformed; final.
  * - `MOVED`: the key lives in the shard with the group of the refusal; ask there.
  * - `BELOW_RANGE`, `ABOVE_RANGE`: the key is not in this shard's range; look the route up again.
- * - `NOT_YET`: the shard is about to own the key and can park no more; ask again later.
+ * - `NOT_YET`: the shard is about to own the key and can park no more, or an earlier command of the
+ *   same sender on the key was turned away and has not come back; ask again later.
  * - `STALE`: the batch arrived out of order or late; send again with the retry flag.
  * - `REJECTED`: the machine refuses this command in its present state; final, message says why.
  */
@@ -102,7 +103,10 @@ export type Result =
   | Refusal
   | EncodedResult;
 
-/** A result that a shard keeps for retries until the sender has acknowledged it. */
+/**
+ * A result that a shard keeps for retries until the sender has acknowledged it; a refusal that is
+ * not final says that the request is to come again.
+ */
 export interface RetainedResult extends CommandOrigin {
   readonly result: Result;
 }
@@ -117,6 +121,10 @@ export interface RetainedResults {
   marks(): SessionMark[];
   /** Takes over what another shard knows of sessions; it may only move them on. */
   adoptMarks(marks: readonly SessionMark[]): void;
+  /** How many requests were turned away and are to come again. */
+  readonly turnedAway: number;
+  /** Is a command that was called earlier, by the same node on the same hash, to come again? */
+  isBehind(origin: CommandOrigin): boolean;
   /** Is the request acknowledged, or of an incarnation that has ended? It is never applied again. */
   isOver(origin: CommandOrigin): boolean;
 }

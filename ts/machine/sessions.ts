@@ -20,9 +20,13 @@ import type {
 } from "./machine.ts";
 import { Refusal } from "./machine.ts";
 import { type PackedRetainedResult, packRetained, unpackRetained } from "./result.ts";
+import { TurnedAway } from "./turned-away.ts";
 
 /** Stands where a batch has no result to keep: refused for now, or parked. */
 const NOTHING = Symbol("nothing retained");
+
+/** Stands for a request that was turned away where results of others are handed on. */
+const TURNED_AWAY = new Refusal("NOT_YET", "the command was turned away; send it again");
 
 /** Results of one batch. Requests are kept as pairs (distance to `base`, hash). */
 export class RetainedBatch {
@@ -33,9 +37,12 @@ export class RetainedBatch {
   first = Number.POSITIVE_INFINITY;
   /** Highest request number in the batch. */
   last = 0;
+  /** Whose batch it is. */
+  readonly session: Session;
   private count = 0;
 
-  constructor(base: number, capacity: number) {
+  constructor(session: Session, base: number, capacity: number) {
+    this.session = session;
     this.base = base;
     this.pairs = new Uint32Array(capacity * 2);
     this.results = new Array<Result | typeof NOTHING>(capacity);
@@ -73,10 +80,12 @@ export class RetainedBatch {
 }
 
 interface Session {
+  readonly node: number;
   readonly incarnation: number;
   lastBatch: number;
   acknowledged: number;
   readonly batches: RetainedBatch[];
+  readonly turnedAway: TurnedAway;
 }
 
 /** What a session looks like in a snapshot: plain values only. */
@@ -96,6 +105,8 @@ export function isFinal(result: Result): boolean {
 
 /** The sessions of one group, see the head of this file. */
 export class Sessions implements RetainedResults {
+  /** How many requests were turned away and are to come again. */
+  turnedAway = 0;
   private sessions = new Map<number, Session>();
 
   /**
@@ -112,21 +123,32 @@ export class Sessions implements RetainedResults {
     const session = this.session(node, incarnation);
     if (session === null || number <= session.lastBatch) return null;
     session.lastBatch = number;
-    if (acknowledged > session.acknowledged) session.acknowledged = acknowledged;
+    if (acknowledged > session.acknowledged) {
+      session.acknowledged = acknowledged;
+      if (session.turnedAway.size > 0) {
+        this.turnedAway -= session.turnedAway.forget(acknowledged);
+      }
+    }
     const { batches } = session;
     let drop = 0;
     while (drop < batches.length && (batches[drop] as RetainedBatch).last < session.acknowledged) {
       drop++;
     }
     if (drop > 0) batches.splice(0, drop);
-    const batch = new RetainedBatch(acknowledged, count);
+    const batch = new RetainedBatch(session, acknowledged, count);
     batches.push(batch);
     return batch;
   }
 
-  /** Keeps a result in its batch when it is final. */
+  /** Keeps a result in its batch when it is final; notes one that is to come again. */
   retain(batch: RetainedBatch, request: number, hash: number, result: Result): void {
-    batch.add(request, hash, isFinal(result) ? result : NOTHING);
+    if (isFinal(result)) {
+      batch.add(request, hash, result);
+      if (this.turnedAway > 0) this.cameBack(batch.session, hash, request);
+    } else {
+      batch.add(request, hash, NOTHING);
+      if (batch.session.turnedAway.add(hash, request)) this.turnedAway++;
+    }
   }
 
   /** Notes that a command of the batch is parked: its result comes by `retainLater`. */
@@ -136,7 +158,13 @@ export class Sessions implements RetainedResults {
 
   /** Keeps the result of a command that had been parked. */
   retainLater(origin: CommandOrigin, result: Result): void {
-    if (isFinal(result)) this.adopt([{ ...origin, result }]);
+    this.adopt([{ ...origin, result }]);
+  }
+
+  isBehind({ node, incarnation, request, hash }: CommandOrigin): boolean {
+    const session = this.sessions.get(node);
+    if (session === undefined || session.incarnation !== incarnation) return false;
+    return session.turnedAway.isBefore(hash, request, session.acknowledged);
   }
 
   /** The result of a request that was applied here before, or `undefined`. */
@@ -152,14 +180,10 @@ export class Sessions implements RetainedResults {
 
   within(start: number, end: number): RetainedResult[] {
     const found: RetainedResult[] = [];
-    for (const [node, { incarnation, acknowledged, batches }] of this.sessions) {
-      for (const batch of batches) {
-        batch.each((request, hash, result) => {
-          // Some below the acknowledgement are still here, but not on a replica that was restored.
-          if (request < acknowledged || hash < start || hash >= end) return;
-          found.push({ node, incarnation, request, hash, result });
-        });
-      }
+    for (const session of this.sessions.values()) {
+      eachRetained(session, (retained) => {
+        if (retained.hash >= start && retained.hash < end) found.push(retained);
+      });
     }
     return found;
   }
@@ -169,9 +193,14 @@ export class Sessions implements RetainedResults {
       const session = this.session(node, incarnation);
       if (session === null || request < session.acknowledged) continue;
       if (this.find(node, incarnation, request) !== undefined) continue;
-      const batch = new RetainedBatch(request, 1);
+      if (!isFinal(result)) {
+        if (session.turnedAway.add(hash, request)) this.turnedAway++;
+        continue;
+      }
+      const batch = new RetainedBatch(session, request, 1);
       batch.add(request, hash, result);
       session.batches.push(batch);
+      this.cameBack(session, hash, request);
     }
   }
 
@@ -210,15 +239,10 @@ export class Sessions implements RetainedResults {
   /** The table as plain values, for a snapshot. */
   image(): SessionImage[] {
     const images: SessionImage[] = [];
-    for (const [node, session] of this.sessions) {
-      const { incarnation, lastBatch, acknowledged, batches } = session;
+    for (const session of this.sessions.values()) {
+      const { node, incarnation, lastBatch, acknowledged } = session;
       const results: PackedRetainedResult[] = [];
-      for (const batch of batches) {
-        batch.each((request, hash, result) => {
-          if (request < acknowledged) return;
-          results.push(packRetained({ node, incarnation, request, hash, result }));
-        });
-      }
+      eachRetained(session, (retained) => results.push(packRetained(retained)));
       images.push({ node, incarnation, lastBatch, acknowledged, results });
     }
     return images;
@@ -227,8 +251,9 @@ export class Sessions implements RetainedResults {
   /** Replaces the table by what a snapshot holds. */
   restore(images: readonly SessionImage[]): void {
     this.sessions = new Map();
+    this.turnedAway = 0;
     for (const { node, incarnation, lastBatch, acknowledged, results } of images) {
-      this.sessions.set(node, { incarnation, lastBatch, acknowledged, batches: [] });
+      this.sessions.set(node, { ...newSession(node, incarnation), lastBatch, acknowledged });
       this.adopt(results.map(unpackRetained));
     }
   }
@@ -238,8 +263,29 @@ export class Sessions implements RetainedResults {
     const known = this.sessions.get(node);
     if (known !== undefined && known.incarnation === incarnation) return known;
     if (known !== undefined && known.incarnation > incarnation) return null;
-    const session: Session = { incarnation, lastBatch: 0, acknowledged: 0, batches: [] };
+    this.turnedAway -= known?.turnedAway.size ?? 0;
+    const session = newSession(node, incarnation);
     this.sessions.set(node, session);
     return session;
   }
+
+  private cameBack(session: Session, hash: number, request: number): void {
+    if (session.turnedAway.delete(hash, request)) this.turnedAway--;
+  }
+}
+
+function newSession(node: number, incarnation: number): Session {
+  const turnedAway = new TurnedAway();
+  return { node, incarnation, lastBatch: 0, acknowledged: 0, batches: [], turnedAway };
+}
+
+/** What a session's sender has not settled yet: results, and requests that are to come again. */
+function eachRetained(session: Session, visit: (retained: RetainedResult) => void): void {
+  const { node, incarnation, acknowledged, batches, turnedAway } = session;
+  const give = (request: number, hash: number, result: Result) => {
+    // Some below the acknowledgement are still here, but not on a replica that was restored.
+    if (request >= acknowledged) visit({ node, incarnation, request, hash, result });
+  };
+  for (const batch of batches) batch.each(give);
+  turnedAway.each((hash, request) => give(request, hash, TURNED_AWAY));
 }

@@ -110,6 +110,8 @@ export class ShardMachine implements StateMachine {
     }
     const { hash } = command;
     if (hash >= state.start && hash < state.end) {
+      const { retained } = state;
+      if (retained.turnedAway > 0 && retained.isBehind(command)) return behind();
       return this.executor.keyed(state, command, context);
     }
     return isReceivingHash(state, hash)
@@ -202,4 +204,8 @@ export class ShardMachine implements StateMachine {
       return new Refusal("REJECTED", `the command cannot be read: ${describeThrown(thrown)}`);
     }
   }
+}
+
+function behind(): Refusal {
+  return new Refusal("NOT_YET", "an earlier command on the key was turned away; ask again later");
 }

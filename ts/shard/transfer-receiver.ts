@@ -8,6 +8,7 @@ import { Reader } from "../codec/index.ts";
 import type { EntryContext } from "../machine/machine.ts";
 import { Refusal } from "../machine/machine.ts";
 import { unpackRetained } from "../machine/result.ts";
+import { isFinal } from "../machine/sessions.ts";
 import { readEntry } from "./entry-bytes.ts";
 import { originOf, type ParkedCommand } from "./parking.ts";
 import type { Certificate, ShardCommand } from "./requests.ts";
@@ -85,7 +86,8 @@ export function open(
   const results = certificate.results.map(unpackRetained);
   state.retained.adoptMarks(certificate.marks);
   state.retained.adopt(results);
-  const known = new Map(results.map((result) => [nameOf(result), result.result]));
+  const final = results.filter(({ result }) => isFinal(result));
+  const known = new Map(final.map((result) => [nameOf(result), result.result]));
   for (const command of state.parking.take()) {
     const name = nameOf(command);
     // The first attempt of a retry may have taken effect at the sender.
