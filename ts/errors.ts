@@ -19,6 +19,7 @@ export type Outcome = "unknown" | "not applied";
 
 const ACTIONS = {
   ABORTED: "retry",
+  ACCESS_DENIED: "fix",
   ADDRESS_IN_USE: "fix",
   ALREADY_ADDED: "fix",
   ALREADY_REGISTERED: "fix",

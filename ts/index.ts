@@ -1,9 +1,12 @@
 /** raft-kv: a distributed, fault-tolerant key-value store that lives inside a Node.js service. */
+export type { AdminFunctions } from "./admin/admin.ts";
+export type * from "./admin/types.ts";
+export type { AdminOptions } from "./api/admin-options.ts";
 export type { RaftKVEvents, ShardMove } from "./api/events.ts";
 export type { Keyspace, ShardInformation } from "./api/keyspace.ts";
 export { configure, createNode, RaftFleet, RaftKV, type RaftKVNode } from "./api/node.ts";
 export type { CallOptions, NodeOptions } from "./api/options.ts";
-export type { GroupConfig } from "./api/raft-fleet.ts";
+export type { GroupConfig, RunningAdminServer } from "./api/raft-fleet.ts";
 export type { Policy, RaftOptions } from "./api/raft-kv.ts";
 export type { Key } from "./codec/key.ts";
 export { type ErrorCode, RaftKVError } from "./errors.ts";

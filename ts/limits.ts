@@ -176,3 +176,28 @@ export const LEAVE_SAY_MS = 5_000;
 export const SURVEY_CALL_MS = 1_000;
 /** Milliseconds in which a majority has to confirm who leads a group. */
 export const SURVEY_CONFIRM_MS = 500;
+
+// Administration
+
+/** Milliseconds that a node has to report to another that was asked about the cluster. */
+export const ADMIN_CALL_MS = 2_000;
+/** Milliseconds that a leader transfer, split or merge is waited for. */
+export const ADMIN_WAIT_MS = 60_000;
+/** Milliseconds that the draining of a node is waited for. */
+export const ADMIN_DRAIN_MS = 600_000;
+/** Milliseconds between two looks at whether what was asked for has come about. */
+export const ADMIN_POLL_MS = 20;
+/** Shards that `top` shows at most. */
+export const TOP_SHARDS_MAX = 1_000;
+/** Log lines that a node keeps for a system dump. */
+export const RECENT_LINES_MAX = 200;
+/** Bytes of the body of a request to the admin server. */
+export const ADMIN_BODY_BYTES_MAX = 1024 * 1024;
+/** Requests that the admin server answers at a time. */
+export const ADMIN_REQUESTS_AT_ONCE_MAX = 32;
+/** Responses of the admin server that stay open, as the dashboard's do. */
+export const ADMIN_STREAMS_MAX = 32;
+/** Connections to the admin server. */
+export const ADMIN_CONNECTIONS_MAX = 128;
+/** Milliseconds in which a request to the admin server has to have arrived. */
+export const ADMIN_REQUEST_MS = 10_000;

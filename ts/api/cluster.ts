@@ -182,7 +182,8 @@ export class ClusterOfNode {
       } catch (error) {
         if (!this.core.isOpen) throw error;
         const held = groupsOfNode(this.core.fleet, this.core.nodeId);
-        this.core.settings.logger?.info(
+        this.core.log(
+          "info",
           `leaving: waiting until other nodes have taken over ${held.length} groups`,
         );
       }
@@ -232,7 +233,7 @@ export class ClusterOfNode {
         if (this.cancelled.signal.aborted) throw closedWhileWaiting();
       },
       elapsed: () => performance.now(),
-      say: (message) => core.settings.logger?.info(message),
+      say: (message) => core.log("info", message),
       checkOpen: () => core.checkOpen(),
     };
   }

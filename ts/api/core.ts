@@ -2,6 +2,8 @@
  * An active node: the engine, the replicas that it runs, the client of its callers, and the fleet's
  * own group. Everything that `api/` offers to users stands on it.
  */
+import { RecentLines } from "../admin/recent.ts";
+import { NodeReports } from "../admin/reports.ts";
 import { type CallSettings, type CallTarget, callError, DEFAULT_CALL } from "../client/call.ts";
 import { Client, NO_KEY } from "../client/client.ts";
 import { groupRoute } from "../client/outbox.ts";
@@ -31,6 +33,7 @@ import { FleetDuties } from "./fleet-duties.ts";
 import { GroupSurvey } from "./group-survey.ts";
 import { LocalGroups } from "./groups.ts";
 import { HookedMachine } from "./hooked-machine.ts";
+import { nodeDetails } from "./node-details.ts";
 import type { Logger, NodeSettings } from "./options.ts";
 
 /** What happens to storage failures, by the number of event 9. */
@@ -85,6 +88,9 @@ export class Core implements HostListener {
   readonly cluster: ClusterOfNode;
   readonly duties: FleetDuties;
   readonly survey: GroupSurvey;
+  /** What this node says of itself to whoever administers the cluster. */
+  readonly reports: NodeReports;
+  readonly recent = new RecentLines();
   /** Group modules that the program had bound when the node was opened. */
   readonly modules: readonly string[];
   /** This node's id. */
@@ -141,6 +147,12 @@ export class Core implements HostListener {
     this.cluster = new ClusterOfNode(this);
     this.duties = new FleetDuties(this);
     this.survey = new GroupSurvey(this, this.calls);
+    this.reports = new NodeReports({
+      ...{ engine, host: this.host, calls: this.calls, node: identity.node },
+      storedGroups: () => [FLEET_GROUP, ...this.groups.storedGroups()],
+      requestsInFlight: () => this.client.inFlight,
+      details: async () => nodeDetails(this),
+    });
   }
 
   /**
@@ -246,8 +258,14 @@ export class Core implements HostListener {
   warn(message: string, cause: unknown): void {
     const reason = cause instanceof Error ? cause.message : String(cause);
     const error = new RaftKVError("INTERNAL", `${message}: ${reason}`, { cause });
-    this.settings.logger?.warn(error.message);
+    this.log("warn", error.message);
     this.events.emit("warning", error);
+  }
+
+  /** A line for the program's logger, and for a system dump. */
+  log(level: keyof Logger, message: string): void {
+    this.recent.add(level, message);
+    this.settings.logger?.[level](message);
   }
 
   /** Ends every call and closes the engine. Repeated calls are harmless. */
@@ -294,7 +312,7 @@ export class Core implements HostListener {
   }
 
   streamRefused(_node: number, reason: number, message: string): void {
-    this.settings.logger?.warn(message);
+    this.log("warn", message);
     if (!STRANGER_REASONS.includes(reason)) return;
     const error = new RaftKVError("CLUSTER_MISMATCH", message);
     this.events.emit("warning", error);
@@ -322,13 +340,12 @@ export class Core implements HostListener {
   storageFailed(kind: number, message: string): void {
     const code = STORAGE_CODES[kind] ?? "STORAGE_FAILED";
     this.storageFailure = new RaftKVError(code, message);
-    this.settings.logger?.error(message);
+    this.log("error", message);
     this.events.emit("warning", this.storageFailure);
   }
 
   logged(level: number, message: string): void {
-    const name: keyof Logger = LOG_LEVELS[level] ?? "info";
-    this.settings.logger?.[name](message);
+    this.log(LOG_LEVELS[level] ?? "info", message);
   }
 
   /** The name of a node of the fleet. */

@@ -1,9 +1,8 @@
 /** Asks every node how its replicas stand, and finds the groups that nobody leads. */
-import { within } from "../client/within.ts";
+import { isEstablished } from "../client/established.ts";
 import type { HostCalls } from "../cluster/calls.ts";
 import type { FleetGroup } from "../fleet/state.ts";
-import type { Replica } from "../host/replica.ts";
-import { SURVEY_CALL_MS, SURVEY_CONFIRM_MS } from "../limits.ts";
+import { SURVEY_CALL_MS } from "../limits.ts";
 import type { Core } from "./core.ts";
 
 /** Type of the call by which a node is asked. */
@@ -84,14 +83,4 @@ export class GroupSurvey {
     await Promise.all([...groups.storedGroups()].map(one));
     return { leads, others };
   }
-}
-
-/** Does a replica lead with a majority behind it? One that lost it does not know by itself. */
-async function isEstablished(replica: Replica): Promise<boolean> {
-  if (!replica.leading) return false;
-  const confirmed = replica.readable().then(
-    () => true,
-    () => false,
-  );
-  return (await within(confirmed, SURVEY_CONFIRM_MS, undefined)) === true;
 }

@@ -169,6 +169,17 @@ export class KeyspaceService {
     return keys;
   }
 
+  /** About `limit` keys with hashes from `from` on, and where to read on. */
+  async keysFrom(
+    name: string,
+    from: number,
+    limit: number,
+  ): Promise<{ readonly keys: readonly unknown[]; readonly next: number }> {
+    const page = await this.page(this.known(name), from, limit);
+    if (page === undefined) throw this.missing(name);
+    return page;
+  }
+
   /** Every key of a keyspace in hash order, wherever its shard is when its turn comes. */
   async *keys(name: string): AsyncGenerator<Key, void, undefined> {
     const entry = this.entry(name);
@@ -192,10 +203,14 @@ export class KeyspaceService {
     }
   }
 
-  private async page(keyspace: KeyspaceEntry, from: number): Promise<KeysReply | undefined> {
+  private async page(
+    keyspace: KeyspaceEntry,
+    from: number,
+    limit: number = KEYS_PAGE,
+  ): Promise<KeysReply | undefined> {
     const { core } = this;
     const end = performance.now() + PAGE_WAIT_MS;
-    const request = encodeValue(shardRead.keys(from, KEYS_PAGE));
+    const request = encodeValue(shardRead.keys(from, limit));
     const target = { keyspace: keyspace.name };
     let group = core.engine.findGroup(keyspace.number, from);
     for (;;) {

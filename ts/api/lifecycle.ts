@@ -2,7 +2,12 @@
  * A node from `activate` to `close`: one state at a time, each change claimed before the first
  * await, so that calls that overlap cannot open or close anything twice.
  */
+import { AdminServer } from "../admin/http/server.ts";
+import type { AdminSettings } from "../admin/http/settings.ts";
+import type { AdminPorts } from "../admin/ports.ts";
 import { RaftKVError } from "../errors.ts";
+import { NodeAdminPorts } from "./admin-ports.ts";
+import { adminRoutes } from "./admin-routes.ts";
 import { Core } from "./core.ts";
 import { RaftKVEventEmitter } from "./events.ts";
 import type { BuildMachine } from "./groups.ts";
@@ -18,6 +23,7 @@ import {
 
 interface Active {
   readonly core: Core;
+  readonly server: AdminServer | undefined;
   readonly keyspaces: LocalKeyspaces;
   /** Set by `init`. */
   service: Promise<KeyspaceService> | undefined;
@@ -141,6 +147,12 @@ export class NodeLifecycle {
     return this.active().keyspaces;
   }
 
+  /** What administration is given of the active node. @throws `NOT_ACTIVE` */
+  adminPorts(): AdminPorts {
+    const { core, keyspaces } = this.active();
+    return new NodeAdminPorts(core, keyspaces, () => this.service());
+  }
+
   /** Opens the directory and starts what works for it; repeated calls share one start. */
   init(): Promise<KeyspaceService> {
     const active = this.active();
@@ -163,6 +175,16 @@ export class NodeLifecycle {
     return service;
   }
 
+  /** Starts an admin server for this node, to be closed by whoever started it. */
+  serve(settings: AdminSettings): Promise<AdminServer> {
+    return AdminServer.listen(settings, adminRoutes(this));
+  }
+
+  /** Where the server of the option `admin` listens, `null` when there is none. */
+  get adminAddress(): string | null {
+    return this.state.name === "active" ? (this.state.active.server?.address ?? null) : null;
+  }
+
   private active(): Active {
     if (this.state.name === "active") return this.state.active;
     const closing = this.state.name === "closing";
@@ -174,29 +196,34 @@ export class NodeLifecycle {
   }
 
   private async open(zone: string, settings: NodeSettings, state: Activating): Promise<void> {
+    let server: AdminServer | undefined;
     try {
+      // Before all else: probes want an answer while the node waits for others.
+      if (settings.admin !== undefined) server = await this.serve(settings.admin);
       const modules = [...this.modules.keys()];
       const core = await Core.open(zone, settings, this.events, modules, (opened) => {
         state.core = opened;
         if (state.cancelled) opened.cluster.cancelJoining();
       });
-      const active = { core, keyspaces: new LocalKeyspaces(core), service: undefined };
+      const active = { core, server, keyspaces: new LocalKeyspaces(core), service: undefined };
       for (const [name, build] of this.modules) core.groups.bind(name, build);
       core.groups.reconcile();
       if (!this.held) core.engine.unref();
       this.state = { name: "active", active };
     } catch (error) {
+      await server?.close();
       this.state = { name: "inactive" };
       throw error;
     }
   }
 
-  private async shut({ core, service }: Active): Promise<void> {
+  private async shut({ core, server, service }: Active): Promise<void> {
     try {
       const running = await service?.catch(() => undefined);
       running?.close();
       await core.close();
     } finally {
+      await server?.close();
       this.state = { name: "inactive" };
     }
   }

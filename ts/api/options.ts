@@ -3,8 +3,10 @@
  * and the defaults. Everything is judged here, before anything is opened.
  */
 
+import type { AdminSettings } from "../admin/http/settings.ts";
 import { RaftKVError } from "../errors.ts";
 import { OPTION_TIME_MAX_MS } from "../limits.ts";
+import { type AdminOptions, resolveAdmin } from "./admin-options.ts";
 import { checkNames, invalidOption, isRecord, judged, shown } from "./option-values.ts";
 import { resolveTls, type TlsOptions, type TlsSettings } from "./tls.ts";
 
@@ -62,6 +64,11 @@ export interface NodeOptions {
   readonly balancingInterval?: number | undefined;
   /** Milliseconds after which an unreachable node is replaced. */
   readonly nodePurgeFailureTimeWindow?: number | undefined;
+  /**
+   * A server for operators: the command line, `/metrics`, `/livez` and `/readyz`; unset: none.
+   * `RAFT_KV_ADMIN_LISTEN`, `RAFT_KV_ADMIN_TOKEN`, `RAFT_KV_ADMIN_TLS_CA`, `_CERT`, `_KEY`
+   */
+  readonly admin?: AdminOptions | undefined;
   /** Takes the node's messages; unset: it is silent. */
   readonly logger?: Logger | undefined;
 }
@@ -83,6 +90,7 @@ export interface NodeSettings {
   readonly shardIneligiblePeriodAfterSplitOrMerge: number;
   readonly balancingInterval: number;
   readonly nodePurgeFailureTimeWindow: number;
+  readonly admin: AdminSettings | undefined;
   readonly logger: Logger | undefined;
 }
 
@@ -110,6 +118,7 @@ const OPTION_NAMES: readonly string[] = [
   "clusterName",
   "durability",
   ...TIME_NAMES,
+  "admin",
   "logger",
 ];
 const LOGGER_METHODS = ["debug", "info", "warn", "error"] as const;
@@ -157,6 +166,7 @@ function complete(given: NodeOptions, environment: Environment): NodeSettings {
     clusterName: source.take("clusterName", "RAFT_KV_CLUSTER", clusterName) ?? "raft-kv",
     durability: source.take("durability", "RAFT_KV_DURABILITY", durability) ?? "fsync",
     ...times,
+    admin: resolveAdmin(given.admin, environment),
     logger: logger(given.logger),
   };
   checkTogether(settings);

@@ -1,5 +1,6 @@
 /** The functions of `RaftFleet`: nodes, and consensus groups for any replicated value. */
 import { randomUUID } from "node:crypto";
+import { AdminFunctions } from "../admin/admin.ts";
 import { type CallSettings, callError, DEFAULT_CALL } from "../client/call.ts";
 import { queryError } from "../client/failure.ts";
 import { pause } from "../client/pause.ts";
@@ -11,6 +12,7 @@ import type { Replica } from "../host/replica.ts";
 import { resultValue } from "../host/replica.ts";
 import type { DataHook, DataModule } from "../machine/data-module.ts";
 import { Refusal } from "../machine/machine.ts";
+import { type AdminOptions, resolveAdmin } from "./admin-options.ts";
 import type { Core } from "./core.ts";
 import type { GroupWithoutLeader } from "./group-survey.ts";
 import { HookedMachine } from "./hooked-machine.ts";
@@ -32,6 +34,14 @@ export interface GroupConfig<State, Arg, Ret, QArg, QRet> {
   readonly module: DataModule<State, Arg, Ret, QArg, QRet>;
   /** Side effects on the node that leads the group. */
   readonly hook?: DataHook<State, Arg, Ret, QArg, QRet>;
+}
+
+/** A server for operators. */
+export interface RunningAdminServer {
+  /** `host:port` that it listens at. */
+  readonly address: string;
+  /** Ends it. Repeated calls are harmless. */
+  close(): Promise<void>;
 }
 
 /** The module name under which a user's group is known to the fleet. */
@@ -59,10 +69,13 @@ function checkNoShardName(core: Core, name: string): void {
 
 /** See the head of this file. Every function rejects with a `RaftKVError`. */
 export class RaftFleetFunctions {
+  /** What an operator looks at and does; each is a verb of `npx raft-kv` as well. */
+  readonly admin: AdminFunctions;
   private readonly lifecycle: NodeLifecycle;
 
   constructor(lifecycle: NodeLifecycle) {
     this.lifecycle = lifecycle;
+    this.admin = new AdminFunctions(() => lifecycle.adminPorts());
   }
 
   /**
@@ -238,6 +251,24 @@ export class RaftFleetFunctions {
    */
   async findConsensusGroupsWithNoEstablishedLeader(): Promise<GroupWithoutLeader[]> {
     return this.core().survey.groupsWithoutLeader();
+  }
+
+  /**
+   * Starts a server for operators on the active node, as the option `admin` does at `activate`.
+   *
+   * @throws `ADDRESS_IN_USE`, `INVALID_OPTION`, `NOT_ACTIVE`
+   */
+  async adminServer(options: AdminOptions = {}): Promise<RunningAdminServer> {
+    this.core();
+    const settings = resolveAdmin(options, {});
+    if (settings === undefined) throw new RaftKVError("INVALID_OPTION", "there are no options");
+    const server = await this.lifecycle.serve(settings);
+    return { address: server.address, close: () => server.close() };
+  }
+
+  /** `host:port` where the server of the option `admin` listens; `null` when there is none. */
+  get adminAddress(): string | null {
+    return this.lifecycle.adminAddress;
   }
 
   private core(): Core {

@@ -24,35 +24,33 @@ export interface TlsSettings {
 const PARTS = ["ca", "cert", "key"] as const;
 type Part = (typeof PARTS)[number];
 
-const VARIABLES: Readonly<Record<Part, string>> = {
-  ca: "RAFT_KV_TLS_CA",
-  cert: "RAFT_KV_TLS_CERT",
-  key: "RAFT_KV_TLS_KEY",
-};
 const MARKS: Readonly<Record<Part, RegExp>> = {
   ca: /-----BEGIN CERTIFICATE-----/,
   cert: /-----BEGIN CERTIFICATE-----/,
   key: /-----BEGIN [A-Z ]*PRIVATE KEY-----/,
 };
 
-/** The TLS material of the option, else of the environment; `undefined` when neither has any. */
+/**
+ * The TLS material of the option, else of the environment, whose variables are `${prefix}_CA`,
+ * `_CERT` and `_KEY`; `undefined` when neither has any.
+ */
 export function resolveTls(
   option: unknown,
   environment: Readonly<Record<string, string | undefined>>,
+  prefix = "RAFT_KV_TLS",
+  optionName = "tls",
 ): TlsSettings | undefined {
   if (option !== undefined) {
-    if (!isRecord(option)) throw invalidOption("tls", option, "{ ca, cert, key }");
-    checkNames("part of tls", option, PARTS);
+    if (!isRecord(option)) throw invalidOption(optionName, option, "{ ca, cert, key }");
+    checkNames(`part of ${optionName}`, option, PARTS);
     return read(
       (part) => option[part],
-      (part) => `tls.${part}`,
+      (part) => `${optionName}.${part}`,
     );
   }
-  if (PARTS.every((part) => (environment[VARIABLES[part]] ?? "") === "")) return undefined;
-  return read(
-    (part) => environment[VARIABLES[part]],
-    (part) => VARIABLES[part],
-  );
+  const variable = (part: Part) => `${prefix}_${part.toUpperCase()}`;
+  if (PARTS.every((part) => (environment[variable(part)] ?? "") === "")) return undefined;
+  return read((part) => environment[variable(part)], variable);
 }
 
 function read(value: (part: Part) => unknown, name: (part: Part) => string): TlsSettings {

@@ -78,6 +78,24 @@ export class Queries {
     }
   }
 
+  /** What the key's shard stores under it, without the module's code: a `ValueReply`. */
+  async stored(
+    key: unknown,
+    call: CallSettings = DEFAULT_CALL,
+  ): Promise<{ readonly hash: number; readonly reply: unknown }> {
+    const { number } = this.keyspace;
+    const writer = new Writer();
+    writeKey(writer, key);
+    const found = this.engine.hashKey(number, writer.bytes.subarray(0, writer.length));
+    if (found === null) {
+      throw this.keyspace.absence() ?? callError("NO_SUCH_SHARD", "not applied", this.target);
+    }
+    const { hash, fingerprint } = found;
+    const request = encodeValue(shardRead.value(key, hash, fingerprint));
+    const reply = await this.seek(hash, request, call, this.engine.findGroup(number, hash));
+    return { hash, reply };
+  }
+
   private answer(entry: ShardEntry, argument: unknown): Promise<unknown> {
     const result = entry.shard.answer(
       entry,

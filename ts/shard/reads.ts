@@ -16,6 +16,8 @@ import type {
   ShardRead,
   StatisticsReply,
   StatusReply,
+  ValueRead,
+  ValueReply,
 } from "./requests.ts";
 import { isRequest } from "./requests.ts";
 import type { ShardState } from "./state.ts";
@@ -49,20 +51,29 @@ export function answerRead(answerer: Answerer, state: ShardState, request: unkno
       return readChanges(state, read);
     case "answer":
       return readAnswer(answerer, state, read);
+    case "value":
+      return readValue(answerer, state, read);
     default:
       return rejected(state, `no read of type ${describeValue((read as ShardRead).type)}`);
   }
 }
 
 function readAnswer(answerer: Answerer, state: ShardState, read: AnswerRead): unknown {
-  const { hash, fingerprint, key, argument } = read;
-  if (hash < state.start || hash >= state.end) return outsideRefusal(state, hash);
-  const entry = answerer.find(
-    hash,
-    fingerprint,
-    keyIdentity(key as Parameters<typeof keyIdentity>[0]),
-  );
-  return entry === undefined ? answerer.answerMissing() : answerer.answer(entry, argument);
+  if (read.hash < state.start || read.hash >= state.end) return outsideRefusal(state, read.hash);
+  const entry = find(answerer, read);
+  return entry === undefined ? answerer.answerMissing() : answerer.answer(entry, read.argument);
+}
+
+function readValue(answerer: Answerer, state: ShardState, read: ValueRead): ValueReply | Refusal {
+  if (read.hash < state.start || read.hash >= state.end) return outsideRefusal(state, read.hash);
+  const entry = find(answerer, read);
+  const { value, size } = entry ?? { value: undefined, size: 0 };
+  return { type: "value", found: entry !== undefined, value, size };
+}
+
+function find(answerer: Answerer, { hash, fingerprint, key }: AnswerRead | ValueRead) {
+  const identity = keyIdentity(key as Parameters<typeof keyIdentity>[0]);
+  return answerer.find(hash, fingerprint, identity);
 }
 
 /** Status, owned range and statistics. */

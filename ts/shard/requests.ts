@@ -96,7 +96,8 @@ export type ShardRead =
   | { readonly type: "keys"; readonly from: number; readonly limit: number }
   | ChunkRead
   | ChangesRead
-  | AnswerRead;
+  | AnswerRead
+  | ValueRead;
 
 /** Entries of the range in transfer in hash order. */
 export interface ChunkRead {
@@ -121,6 +122,14 @@ export interface AnswerRead {
   readonly hash: number;
   readonly fingerprint: number;
   readonly argument: unknown;
+}
+
+/** What is stored under a key, without the user's code. */
+export interface ValueRead {
+  readonly type: "value";
+  readonly key: unknown;
+  readonly hash: number;
+  readonly fingerprint: number;
 }
 
 /** Answer to `status`. */
@@ -170,8 +179,22 @@ export interface ChangesReply {
   readonly left: number;
 }
 
+/** Answer to `value`. */
+export interface ValueReply {
+  readonly type: "value";
+  readonly found: boolean;
+  readonly value: unknown;
+  readonly size: number;
+}
+
 /** Answers to reads, in an `EncodedResult`. An `answer` read gives the query's own result. */
-export type ShardReadReply = StatusReply | StatisticsReply | KeysReply | ChunkReply | ChangesReply;
+export type ShardReadReply =
+  | StatusReply
+  | StatisticsReply
+  | KeysReply
+  | ChunkReply
+  | ChangesReply
+  | ValueReply;
 
 /** Builders of reads; the caller encodes what they return with `writeValue`. */
 export const shardRead = {
@@ -194,6 +217,13 @@ export const shardRead = {
     transfer,
     after,
     bytes,
+  }),
+  /** What is stored under a key. */
+  value: (key: unknown, hash: number, fingerprint: number): ShardRead => ({
+    type: "value",
+    key,
+    hash,
+    fingerprint,
   }),
   /** A query on one key. */
   answer: (key: unknown, hash: number, fingerprint: number, argument: unknown): ShardRead => ({

@@ -1,0 +1,166 @@
+/**
+ * The functions of `RaftFleet.admin`: what an operator looks at and does, from any node for all.
+ * Each is a verb of the command line as well. Every function rejects with a `RaftKVError`.
+ */
+import { RaftKVError } from "../errors.ts";
+import { HASH_END, KEYS_PAGE, TOP_SHARDS_MAX } from "../limits.ts";
+import { command, get, type KeysOptions, keys, query } from "./data.ts";
+import { findKeyspace } from "./finding.ts";
+import { type DrainOptions, drain, safeToStop, transferLeader } from "./moves.ts";
+import { groups, keyspaceViews, nodes, status, top } from "./overview.ts";
+import type { AdminPorts } from "./ports.ts";
+import { sysdump } from "./sysdump.ts";
+import { mergeShard, splitShard } from "./transfers.ts";
+import type {
+  DrainView,
+  GroupView,
+  Json,
+  KeyspaceView,
+  KeysView,
+  MovedShard,
+  NodeView,
+  SafetyView,
+  ShardView,
+  StatusView,
+  StoredValue,
+  TopView,
+  TransferredLeader,
+} from "./types.ts";
+
+/** See the head of this file. */
+export class AdminFunctions {
+  private readonly ports: () => AdminPorts;
+
+  /** `ports` gives those of the active node, or throws `NOT_ACTIVE`. */
+  constructor(ports: () => AdminPorts) {
+    this.ports = ports;
+  }
+
+  /** The cluster at a glance, with everything that is not as it should be. */
+  async status(): Promise<StatusView> {
+    return status(this.ports());
+  }
+
+  /** All nodes, by zone and name. */
+  async nodes(): Promise<NodeView[]> {
+    return nodes(this.ports());
+  }
+
+  /** All consensus groups: raft-kv's own first, then users' groups and shards by name. */
+  async groups(): Promise<GroupView[]> {
+    return groups(this.ports());
+  }
+
+  /** All keyspaces, by name. @throws `NOT_ACTIVE` before `RaftKV.init` */
+  async keyspaces(): Promise<KeyspaceView[]> {
+    return keyspaceViews(this.ports().directory());
+  }
+
+  /** The shards of a keyspace, in the order of their ranges. @throws `NO_SUCH_KEYSPACE` */
+  async shards(keyspace: string): Promise<readonly ShardView[]> {
+    const ports = this.ports();
+    return ports.shards(findKeyspace(ports, text("keyspace", keyspace)).name);
+  }
+
+  /** The shards under the greatest load. @param limit - how many, 20 by default */
+  async top(limit = 20): Promise<TopView> {
+    return top(this.ports(), whole("limit", limit, 1, TOP_SHARDS_MAX));
+  }
+
+  /**
+   * Has one of a group's voters lead it, and be the one that is preferred as long as it is a voter.
+   * Resolves once it leads.
+   *
+   * @param group - a consensus group's or a shard's name
+   * @param node - a node's name or address
+   * @throws `NOT_FOUND`; `INVALID_ARGUMENT` when the node is no voter or out of reach; `TIMEOUT`
+   */
+  async transferLeader(group: string, node: string): Promise<TransferredLeader> {
+    return transferLeader(this.ports(), text("group", group), text("node", node));
+  }
+
+  /**
+   * Has other nodes take over everything that a node holds. The node goes on serving its callers,
+   * and may then be stopped; when it is activated again, it is used as before.
+   *
+   * @param node - a node's name or address
+   * @throws `NOT_FOUND`; `INVALID_ARGUMENT` when no other node could take over; `TIMEOUT`
+   */
+  async drain(node: string, options: DrainOptions = {}): Promise<DrainView> {
+    return drain(this.ports(), text("node", node), options);
+  }
+
+  /** Says whether all groups keep a majority while a node is stopped. @throws `NOT_FOUND` */
+  async safeToStop(node: string): Promise<SafetyView> {
+    return safeToStop(this.ports(), text("node", node));
+  }
+
+  /**
+   * Splits a shard in the middle of its hash range; resolves when that is done. The policy goes on
+   * working: it merges what is small enough, unless `minShards` keeps it from that.
+   *
+   * @throws `NO_SUCH_SHARD`; `SHARD_BUSY` while a split or merge runs there, or as many as may run;
+   * `SPLIT_IMPOSSIBLE` for a shard with a single key, or at `maxShards`; `TIMEOUT`
+   */
+  async split(shard: string): Promise<MovedShard> {
+    return splitShard(this.ports(), text("shard", shard));
+  }
+
+  /**
+   * Merges a shard into its left neighbour; resolves when that is done. The policy goes on working:
+   * it splits what is too large.
+   *
+   * @throws `NO_SUCH_SHARD`; `SHARD_BUSY`; `MERGE_IMPOSSIBLE` for a keyspace's first shard, or at
+   * `minShards`; `TIMEOUT`
+   */
+  async merge(shard: string): Promise<MovedShard> {
+    return mergeShard(this.ports(), text("shard", shard));
+  }
+
+  /** What is stored under a key, as JSON; the module is not asked. @throws `NO_SUCH_KEYSPACE` */
+  async get(keyspace: string, key: Json): Promise<StoredValue> {
+    return get(this.ports(), text("keyspace", keyspace), key);
+  }
+
+  /** Runs the module's command on a key, with JSON. @throws as `RaftKV.command` */
+  async command(keyspace: string, key: Json, argument?: Json): Promise<Json> {
+    return command(this.ports(), text("keyspace", keyspace), key, argument);
+  }
+
+  /** Asks the module's query about a key, with JSON. @throws as `RaftKV.query` */
+  async query(keyspace: string, key: Json, argument?: Json): Promise<Json> {
+    return query(this.ports(), text("keyspace", keyspace), key, argument);
+  }
+
+  /** A page of a keyspace's keys, as JSON, in the order of their hashes. */
+  async keys(keyspace: string, options: KeysOptions = {}): Promise<KeysView> {
+    return keys(this.ports(), text("keyspace", keyspace), {
+      from: whole("from", options.from ?? 0, 0, HASH_END),
+      limit: whole("limit", options.limit ?? KEYS_PAGE, 1, KEYS_PAGE),
+    });
+  }
+
+  /**
+   * Everything that helps somebody else to find out what is wrong: states, settings, statistics and
+   * the last log lines of all nodes that answer. No keys, values or secrets are in it.
+   */
+  async sysdump(): Promise<Json> {
+    return sysdump(this.ports());
+  }
+}
+
+function text(name: string, value: unknown): string {
+  if (typeof value === "string" && value !== "") return value;
+  throw wrong(`${name} has to be a text that is not empty`);
+}
+
+function whole(name: string, value: unknown, least: number, most: number): number {
+  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) {
+    return value as number;
+  }
+  throw wrong(`${name} has to be a whole number from ${least} to ${most}`);
+}
+
+function wrong(message: string): RaftKVError {
+  return new RaftKVError("INVALID_ARGUMENT", message, { outcome: "not applied" });
+}

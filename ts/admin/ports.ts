@@ -1,0 +1,54 @@
+/** What administration needs of an active node; `api/` implements it. */
+import type { Key } from "../codec/key.ts";
+import type { DirectoryCommand, DirectoryReplies } from "../directory/commands.ts";
+import type { DirectoryState } from "../directory/state.ts";
+import type { FleetCommand } from "../fleet/commands.ts";
+import type { FleetState } from "../fleet/state.ts";
+import type { ShardRead, ShardReadReply } from "../shard/requests.ts";
+import type { NodeReports } from "./reports.ts";
+import type { ShardView } from "./types.ts";
+
+/** See the head of this file. */
+export interface AdminPorts {
+  /** This node's id. */
+  readonly node: number;
+  readonly clusterName: string;
+  /** The interval that loads count for, in milliseconds. */
+  readonly statsInterval: number;
+  readonly reports: NodeReports;
+  /** The fleet's state as this node knows it. */
+  fleet(): FleetState;
+  /** The directory's state as this node knows it. @throws `NOT_ACTIVE` before `RaftKV.init` */
+  directory(): DirectoryState;
+  /** Did this node's program call `RaftKV.init`? */
+  readonly hasDirectory: boolean;
+  /** The nodes that do not answer this one, and since when. */
+  unreachable(): Map<number, Date>;
+  /** The name of a node. */
+  nameOf(node: number): string;
+  /** Who leads a group, 0 = nobody that is known. */
+  leader(group: number): Promise<number>;
+  /** A command to the fleet. @throws what the fleet refused it with */
+  fleetCommand(command: FleetCommand): Promise<void>;
+  /** A command to the directory. @throws what the directory refused it with */
+  directoryCommand<C extends DirectoryCommand>(
+    command: C,
+  ): Promise<Extract<DirectoryReplies[C["type"]], { ok: true }>>;
+  /** Who sends directory commands, and its clock. */
+  ownership(): { readonly node: number; readonly now: number; readonly lockPeriod: number };
+  /** A linearizable read of a shard. */
+  shardRead(group: number, read: ShardRead): Promise<ShardReadReply>;
+  /** Reads what a shard stores under a key, wherever the key is. */
+  value(keyspace: string, key: Key): Promise<{ value: unknown; size: number; shard: string }>;
+  shards(keyspace: string): Promise<readonly ShardView[]>;
+  /** About `limit` keys with hashes from `from` on; `next` is where to read on. */
+  keys(
+    keyspace: string,
+    from: number,
+    limit: number,
+  ): Promise<{ readonly keys: readonly unknown[]; readonly next: number }>;
+  command(keyspace: string, key: Key, argument: unknown): Promise<unknown>;
+  query(keyspace: string, key: Key, argument: unknown): Promise<unknown>;
+  /** @throws `CLOSED` once the node is being closed */
+  checkOpen(): void;
+}

@@ -1,0 +1,199 @@
+/** What the functions of `RaftFleet.admin` return: plain data that JSON can hold. */
+
+/** Anything that JSON can hold. */
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [name: string]: Json };
+
+/** A split or merge that is under way. */
+export interface TransferView {
+  readonly kind: "split" | "merge";
+  readonly keyspace: string;
+  /** The shard that gives keys away. */
+  readonly from: string;
+  /** The shard that gets them. */
+  readonly to: string;
+  /** What is done at present: `createGroup`, `begin`, `copy`, `handOver`, `publish` ... */
+  readonly step: string;
+  /** When it began, in ISO 8601. */
+  readonly since: string;
+}
+
+/** The cluster at a glance. */
+export interface StatusView {
+  readonly clusterName: string;
+  /** `null` before the cluster is founded. */
+  readonly clusterId: string | null;
+  /** The node that answered. */
+  readonly node: string;
+  readonly version: string;
+  /** Are all nodes reached, all groups led, and all members where they should be? */
+  readonly healthy: boolean;
+  /** What is not as it should be, a sentence each. */
+  readonly problems: readonly string[];
+  readonly nodes: { readonly total: number; readonly reachable: number };
+  readonly groups: {
+    readonly total: number;
+    readonly withoutLeader: number;
+    /** Groups whose members are being moved. */
+    readonly moving: number;
+  };
+  readonly keyspaces: number;
+  readonly shards: number;
+  /** Keys of all keyspaces, as last reported. */
+  readonly keys: number;
+  /** Load of all keyspaces in the last statistics interval. */
+  readonly load: number;
+  readonly transfers: readonly TransferView[];
+}
+
+/** How a node stands. */
+export type NodeState =
+  | "active"
+  /** Its replicas move away because somebody drained it. */
+  | "draining"
+  /** It was drained, and holds no voter any more. */
+  | "drained"
+  /** It called `deactivate`, and its replicas move away. */
+  | "leaving"
+  | "unreachable"
+  /** It was out of reach for too long, and its replicas are replaced. */
+  | "purged";
+
+/** A node. */
+export interface NodeView {
+  readonly name: string;
+  readonly zone: string;
+  /** Where other nodes reach it, `null` for a cluster of one. */
+  readonly address: string | null;
+  readonly state: NodeState;
+  /** Since when it is out of reach, in ISO 8601, or `null`. */
+  readonly unreachableSince: string | null;
+  /** The version of raft-kv that it runs. */
+  readonly version: string;
+  /** How many groups it votes in. */
+  readonly voters: number;
+  /** How many groups it leads; `null` when it did not answer, as with what follows. */
+  readonly leads: number | null;
+  readonly uptimeSeconds: number | null;
+  /** Resident memory of its process. */
+  readonly memoryBytes: number | null;
+  readonly diskBytes: number | null;
+  /** Calls of its program that have no answer yet. */
+  readonly requestsInFlight: number | null;
+}
+
+/** A consensus group; each shard is one, under the shard's name. */
+export interface GroupView {
+  readonly name: string;
+  readonly id: number;
+  /** Does raft-kv itself need it? */
+  readonly system: boolean;
+  readonly leader: string | null;
+  /** Names of the voters, the preferred leader first. */
+  readonly members: readonly string[];
+  /** Names of the members without a vote. */
+  readonly learners: readonly string[];
+  readonly replicas: number;
+  readonly state: "ok" | "no leader" | "moving" | "new" | "removing";
+}
+
+/** A keyspace, with the figures that its shards last reported. */
+export interface KeyspaceView {
+  readonly name: string;
+  readonly shards: number;
+  readonly keys: number;
+  readonly size: number;
+  readonly load: number;
+  /** Replicas of each shard. */
+  readonly replicas: number;
+  /** Its `SplitMergePolicy`. */
+  readonly policy: { readonly [field: string]: number };
+}
+
+/** A shard. */
+export interface ShardView {
+  /** `<keyspace>_<start>`. */
+  readonly name: string;
+  readonly start: number;
+  readonly end: number;
+  readonly leader: string | null;
+  readonly members: readonly string[];
+  readonly keys: number;
+  readonly size: number;
+  readonly load: number;
+  readonly state: string;
+  /** The longest time a split or merge closed a range of this shard for, in milliseconds. */
+  readonly longestPause: number;
+}
+
+/** A shard in the order of load. */
+export interface HotShard {
+  readonly shard: string;
+  readonly keyspace: string;
+  readonly leader: string | null;
+  readonly keys: number;
+  readonly size: number;
+  /** Load in the last statistics interval, in the module's unit. */
+  readonly load: number;
+  /** How far it has filled its policy: above 1 it is due to be split. */
+  readonly filled: number;
+}
+
+/** The shards under the greatest load. */
+export interface TopView {
+  /** The interval that loads count for, in milliseconds. */
+  readonly intervalMs: number;
+  readonly shards: readonly HotShard[];
+}
+
+/** A leader was moved. */
+export interface TransferredLeader {
+  readonly group: string;
+  readonly leader: string;
+}
+
+/** How far a node is drained. */
+export interface DrainView {
+  readonly node: string;
+  /** Groups that still count on the node. */
+  readonly left: number;
+  readonly done: boolean;
+}
+
+/** May a node be stopped without any group losing its majority? */
+export interface SafetyView {
+  readonly node: string;
+  readonly safe: boolean;
+  /** Groups that would not go on, and why. */
+  readonly reasons: readonly { readonly group: string; readonly reason: string }[];
+}
+
+/** A finished split or merge. */
+export interface MovedShard {
+  /** The shard that gave keys away; after a merge it is gone. */
+  readonly from: string;
+  /** The shard that took them. */
+  readonly to: string;
+}
+
+/** What is stored under a key. */
+export interface StoredValue {
+  readonly found: boolean;
+  /** The value; `null` when there is none. */
+  readonly value: Json;
+  /** Its size as the module's command returned it. */
+  readonly size: number;
+  readonly shard: string;
+}
+
+/** A page of keys. */
+export interface KeysView {
+  readonly keys: readonly Json[];
+  /** What to give as `from` for the next page; `null` after the last. */
+  readonly next: number | null;
+}

@@ -1,0 +1,126 @@
+/** What administration is given of this node. */
+import type { AdminPorts } from "../admin/ports.ts";
+import type { ShardView } from "../admin/types.ts";
+import { DEFAULT_CALL } from "../client/call.ts";
+import type { Key } from "../codec/key.ts";
+import { decodeValue, encodeValue } from "../codec/value.ts";
+import type { DirectoryCommand, DirectoryReplies } from "../directory/commands.ts";
+import { DIRECTORY_NAME, type DirectoryState } from "../directory/state.ts";
+import { RaftKVError } from "../errors.ts";
+import type { FleetCommand } from "../fleet/commands.ts";
+import type { FleetState } from "../fleet/state.ts";
+import { EncodedResult, Refusal } from "../machine/machine.ts";
+import type { ShardRead, ShardReadReply, ValueReply } from "../shard/requests.ts";
+import type { Core } from "./core.ts";
+import type { KeyspaceService } from "./keyspace-service.ts";
+import type { LocalKeyspaces } from "./keyspaces.ts";
+
+/** Where the ports find what `init` starts. */
+export type FindService = () => Promise<KeyspaceService>;
+
+/** See the head of this file. */
+export class NodeAdminPorts implements AdminPorts {
+  readonly node: number;
+  readonly clusterName: string;
+  readonly statsInterval: number;
+  readonly reports: AdminPorts["reports"];
+  private readonly core: Core;
+  private readonly keyspaces: LocalKeyspaces;
+  private readonly service: FindService;
+
+  constructor(core: Core, keyspaces: LocalKeyspaces, service: FindService) {
+    this.core = core;
+    this.keyspaces = keyspaces;
+    this.service = service;
+    this.node = core.nodeId;
+    this.clusterName = core.settings.clusterName;
+    this.statsInterval = core.settings.statsCollectionInterval;
+    this.reports = core.reports;
+  }
+
+  get hasDirectory(): boolean {
+    return this.keyspaces.directory !== undefined;
+  }
+
+  fleet(): FleetState {
+    return this.core.fleet;
+  }
+
+  directory(): DirectoryState {
+    const state = this.keyspaces.directory;
+    if (state !== undefined) return state;
+    throw new RaftKVError("NOT_ACTIVE", "this node's program has not called RaftKV.init()", {
+      outcome: "not applied",
+    });
+  }
+
+  unreachable(): Map<number, Date> {
+    return this.core.duties.unreachableNodes();
+  }
+
+  nameOf(node: number): string {
+    return this.core.nameOf(node);
+  }
+
+  leader(group: number): Promise<number> {
+    return this.core.reads.leader(group, DEFAULT_CALL);
+  }
+
+  async fleetCommand(command: FleetCommand): Promise<void> {
+    await this.core.fleetCommand(command);
+  }
+
+  async directoryCommand<C extends DirectoryCommand>(
+    command: C,
+  ): Promise<Extract<DirectoryReplies[C["type"]], { ok: true }>> {
+    const group = this.core.group(DIRECTORY_NAME);
+    if (group === undefined) throw new RaftKVError("NOT_FOUND", "there is no directory yet");
+    const reply = (await this.core.command(group.id, command)) as DirectoryReplies[C["type"]];
+    if (reply.ok === false) {
+      throw new RaftKVError(reply.code, reply.message, { outcome: "not applied" });
+    }
+    return reply as Extract<DirectoryReplies[C["type"]], { ok: true }>;
+  }
+
+  ownership() {
+    const { workflowLockPeriod } = this.core.settings;
+    return { node: this.node, now: Date.now(), lockPeriod: workflowLockPeriod };
+  }
+
+  async shardRead(group: number, read: ShardRead): Promise<ShardReadReply> {
+    const result = await this.core.reads.read(group, encodeValue(read), DEFAULT_CALL, {});
+    if (result instanceof EncodedResult) return decodeValue(result.bytes) as ShardReadReply;
+    const message = result instanceof Refusal ? result.message : "a shard gave a plain value";
+    throw new RaftKVError("INTERNAL", message);
+  }
+
+  async value(keyspace: string, key: Key) {
+    const local = this.keyspaces.get(keyspace);
+    const { hash, reply } = await local.queries.stored(key);
+    const { value, size } = reply as ValueReply;
+    const shards = this.directory().keyspaces.get(keyspace)?.shards ?? [];
+    const shard = shards.find(({ start, end }) => start <= hash && hash < end);
+    return { value, size, shard: shard?.name ?? "" };
+  }
+
+  async shards(keyspace: string): Promise<readonly ShardView[]> {
+    return (await this.service()).shards(keyspace);
+  }
+
+  async keys(keyspace: string, from: number, limit: number) {
+    return (await this.service()).keysFrom(keyspace, from, limit);
+  }
+
+  command(keyspace: string, key: Key, argument: unknown): Promise<unknown> {
+    const { number } = this.keyspaces.get(keyspace);
+    return this.core.client.command(number, key, argument);
+  }
+
+  query(keyspace: string, key: Key, argument: unknown): Promise<unknown> {
+    return this.keyspaces.get(keyspace).queries.query(key, argument);
+  }
+
+  checkOpen(): void {
+    this.core.checkOpen();
+  }
+}
