@@ -95,6 +95,12 @@ export const KEYSPACE_NAME_LENGTH_MAX = 128;
 export const GROUP_NAME_LENGTH_MAX = 200;
 /** Characters of a zone's name. */
 export const ZONE_NAME_LENGTH_MAX = 128;
+/** Characters of an address of a node. */
+export const ADDRESS_LENGTH_MAX = 300;
+/** Characters of the version of a node. */
+export const VERSION_LENGTH_MAX = 100;
+/** Group modules that a node's program has bound when it joins. */
+export const MODULES_PER_NODE_MAX = 100_000;
 /** Milliseconds of the longest time an option takes: Node.js timers hold no more. */
 export const OPTION_TIME_MAX_MS = 2 ** 31 - 1;
 /** Attempts that a call option asks for at most. */

@@ -35,6 +35,8 @@ export interface Fault {
 }
 
 const SOON_MS = 1_500;
+/** How long a node may take to leave a cluster that nothing else is done to, in milliseconds. */
+const LEAVING_MS_MAX = 60_000;
 const WALL_JUMP_SECONDS_MAX = 7_200;
 const CLOCK_SHIFT_SECONDS_MAX = 1_000_000;
 const SLOW_WRITES_PER_SECOND = 8;
@@ -62,16 +64,27 @@ async function victimOf(scene: Scene): Promise<ChaosNode> {
 }
 
 /** What comes of a call that a node which stands still would never answer. */
-export async function soon<T>(call: Promise<T>): Promise<T | undefined> {
+export async function soon<T>(call: Promise<T>, limit = SOON_MS): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const over = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), SOON_MS);
+    timer = setTimeout(() => resolve(undefined), limit);
   });
   try {
     return await Promise.race([call, over]);
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** What each node knows of the groups, for whoever has to find out what went wrong. */
+export async function standing({ nodes }: Pick<Scene, "nodes">): Promise<string> {
+  const all = nodes
+    .filter(({ isRunning }) => isRunning)
+    .map(async (node) => {
+      const groups = await soon(node.call<GroupStanding[]>("groups"));
+      return `\nnode ${node.index}, ${node.name}: ${JSON.stringify(groups)}`;
+    });
+  return (await Promise.all(all)).join("");
 }
 
 const kill: Fault = {
@@ -235,7 +248,11 @@ const leave: Fault = {
   begin: async (scene) => {
     const victim = chosen(scene, scene.nodes);
     await victim.call("stopWork");
-    await victim.call("fleet.deactivate");
+    const left = await soon(
+      victim.call("fleet.deactivate").then(() => true),
+      LEAVING_MS_MAX,
+    );
+    if (!left) throw new Error(`node ${victim.index} could not leave: ${await standing(scene)}`);
     return { what: `node ${victim.index} has left`, end: () => scene.restart(victim) };
   },
 };

@@ -5,7 +5,7 @@
 import { seeded } from "../node/support/random.ts";
 import { eventually, sleep } from "../node/support/waiting.ts";
 import { spread } from "../process/support/cluster.ts";
-import { type Begun, FAULTS, type Fault, type Scene, soon } from "./nemesis.ts";
+import { type Begun, FAULTS, type Fault, type Scene, soon, standing } from "./nemesis.ts";
 import { ChaosNode } from "./support/chaos-node.ts";
 import { judgeAll, readHistories } from "./support/histories.ts";
 import { Surroundings } from "./support/surroundings.ts";
@@ -21,7 +21,7 @@ export interface Settings {
 
 const KEYS = { registers: 16, counters: 8, keyspaces: ["moving", "still"] };
 const FEW_KEYS_PER_SHARD = 6;
-const WORK = { ...KEYS, clients: 5, pause: 25, ballast: 2_000 };
+const WORK = { ...KEYS, clients: 5, pause: 25, ballast: 1_000 };
 const CALL_OPTIONS = { timeout: 300, retry: 2, retryInterval: 200 };
 const PATIENT = { timeout: 1_000, retry: 30, retryInterval: 200 };
 const OPTIONS = {
@@ -165,11 +165,15 @@ class Run implements Scene {
   private async goesOn(after: string): Promise<void> {
     const probe = { registers: 2, counters: 1, keyspaces: KEYS.keyspaces };
     for (const node of this.nodes) {
-      await eventually(
-        `node ${node.index} answers after: ${after}`,
-        async () => (await node.call<number>("sweep", probe, CALL_OPTIONS)) === 0,
-        RECOVERY_MS_MAX,
-      );
+      let unread: readonly string[] = [];
+      const reads = async () => {
+        unread = await node.call<string[]>("sweep", probe, CALL_OPTIONS);
+        return unread.length === 0;
+      };
+      const what = `node ${node.index} answers after: ${after}`;
+      await eventually(what, reads, RECOVERY_MS_MAX).catch(async (error: Error) => {
+        throw new Error([error.message, ...unread, await standing(this)].join("\n"));
+      });
     }
   }
 
@@ -179,8 +183,10 @@ class Run implements Scene {
     await spread(this.nodes, this.settings.nodes);
     const unread: string[] = [];
     for (const node of this.nodes) {
-      const count = await node.call<number>("sweep", KEYS, PATIENT);
-      if (count > 0) unread.push(`node ${node.index} did not answer ${count} queries in the end`);
+      const failures = await node.call<string[]>("sweep", KEYS, PATIENT);
+      unread.push(
+        ...failures.map((text) => `in the end node ${node.index} could not read ${text}`),
+      );
     }
     return unread;
   }

@@ -3,7 +3,7 @@
  * other nodes are reached, and leaves.
  */
 import { pause } from "../client/pause.ts";
-import type { HostCalls } from "../cluster/calls.ts";
+import type { Caller, HostCalls } from "../cluster/calls.ts";
 import {
   type Admission,
   type JoinPorts,
@@ -11,9 +11,10 @@ import {
   type SeedStatus,
 } from "../cluster/joining.ts";
 import { RaftKVError } from "../errors.ts";
+import { faultOfJoining, isText, joiningNode } from "../fleet/admission.ts";
 import type { JoiningNode } from "../fleet/commands.ts";
 import { FLEET_GROUP, FLEET_NAME, groupsOfNode, hasModule } from "../fleet/state.ts";
-import { LEAVE_SAY_MS } from "../limits.ts";
+import { ADDRESS_LENGTH_MAX, LEAVE_SAY_MS } from "../limits.ts";
 import { VERSION } from "../version.ts";
 import type { Core } from "./core.ts";
 import { groupDescriptor } from "./groups.ts";
@@ -54,9 +55,9 @@ export class ClusterOfNode {
     this.fleetStored = core.engine.storedGroups().some(({ group }) => group === FLEET_GROUP);
     const anyone = { fromAnyone: true };
     this.calls.handle(CALL.status, () => ({ cluster: this.joined ? this.cluster : 0 }), anyone);
-    this.calls.handle(CALL.join, ({ node }) => this.admit(node as JoiningNode), anyone);
+    this.calls.handle(CALL.join, ({ node }, caller) => this.admit(node, caller), anyone);
     this.calls.handle(CALL.announce, ({ address }, { node }) =>
-      this.takeAnnouncement(node, String(address)),
+      this.takeAnnouncement(node, address),
     );
   }
 
@@ -284,8 +285,14 @@ export class ClusterOfNode {
   }
 
   /** Takes a node into the fleet that has no cluster yet, or was dropped from this one. */
-  private async admit(node: JoiningNode): Promise<Admission & { readonly addresses: Addresses }> {
+  private async admit(
+    description: unknown,
+    caller: Caller,
+  ): Promise<Admission & { readonly addresses: Addresses }> {
     const { core } = this;
+    const fault = faultOfJoining(description, caller);
+    if (fault !== null) throw refused(`node ${caller.node} is not let in: ${fault}`);
+    const node = joiningNode(description as JoiningNode);
     if (!this.joined || core.fleet.clusterId === null) {
       throw new RaftKVError("NO_LEADER", "this node is not in its cluster yet", {
         outcome: "not applied",
@@ -295,7 +302,8 @@ export class ClusterOfNode {
     return { cluster: this.cluster, addresses: this.known() };
   }
 
-  private takeAnnouncement(node: number, address: string): Addresses {
+  private takeAnnouncement(node: number, address: unknown): Addresses {
+    if (!isText(address, ADDRESS_LENGTH_MAX)) throw refused("the announced address is none");
     this.learn([[node, address]]);
     return this.known();
   }
@@ -315,6 +323,10 @@ export class ClusterOfNode {
       this.core.engine.setNodeAddress(node, address);
     }
   }
+}
+
+function refused(message: string): RaftKVError {
+  return new RaftKVError("INVALID_ARGUMENT", message, { outcome: "not applied" });
 }
 
 function closedWhileWaiting(): RaftKVError {

@@ -16,11 +16,10 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::engine::Shared;
+use crate::entry_layout::is_whole;
 use crate::error::EngineError;
 use crate::events::Event;
-use crate::frames::{
-    BATCH_HEADER_BYTES, ENTRY_HEADER_BYTES, ENTRY_VERSION, RECORD_HEADER_BYTES, word,
-};
+use crate::frames::word;
 use crate::group::Group;
 use crate::limits::{FORWARD_ATTEMPTS_MAX, PROGRESS_INTERVAL, RESULTS_WAIT};
 use crate::links::{Links, method};
@@ -62,7 +61,8 @@ impl Outcome {
         bytes.freeze()
     }
 
-    fn decode(mut bytes: Bytes) -> Outcome {
+    /// What another node answered; bytes that are no answer leave it unknown.
+    pub(crate) fn decode(mut bytes: Bytes) -> Outcome {
         match bytes.try_get_u8() {
             Ok(APPLIED) => Outcome::Applied(bytes),
             Ok(NOT_LEADER) => bytes
@@ -157,42 +157,6 @@ fn own(bytes: Bytes) -> BytesMut {
     bytes
         .try_into_mut()
         .unwrap_or_else(|shared| BytesMut::from(&shared[..]))
-}
-
-/// Whether an entry of another node holds to its layout.
-fn is_whole(entry: &[u8]) -> bool {
-    if entry.len() < ENTRY_HEADER_BYTES || word(entry, 0) != ENTRY_VERSION {
-        return false;
-    }
-    let mut rest = &entry[ENTRY_HEADER_BYTES..];
-    for _ in 0..word(entry, 4) {
-        let Some((batch, later)) = split(rest, BATCH_HEADER_BYTES) else {
-            return false;
-        };
-        rest = later;
-        let mut records = &batch[BATCH_HEADER_BYTES..];
-        for _ in 0..word(batch, BATCH_HEADER_BYTES - 4) {
-            let Some((_, later)) = split(records, RECORD_HEADER_BYTES) else {
-                return false;
-            };
-            records = later;
-        }
-        if !records.is_empty() {
-            return false;
-        }
-    }
-    rest.is_empty()
-}
-
-fn split(bytes: &[u8], least: usize) -> Option<(&[u8], &[u8])> {
-    if bytes.len() < least {
-        return None;
-    }
-    let length = word(bytes, 0) as usize;
-    if length < least || !length.is_multiple_of(4) {
-        return None;
-    }
-    bytes.split_at_checked(length)
 }
 
 /// Results that other nodes wait for, until the host gives them.
@@ -342,35 +306,5 @@ mod tests {
         assert!(!desk.give(closed, Bytes::new()));
         assert!(desk.give(open, Bytes::from_static(b"results")));
         assert_eq!(given.try_recv().unwrap(), Bytes::from_static(b"results"));
-    }
-
-    #[test]
-    fn entries_that_do_not_hold_are_refused() {
-        let mut entry = vec![0; ENTRY_HEADER_BYTES + BATCH_HEADER_BYTES + RECORD_HEADER_BYTES];
-        let mut put = |offset: usize, value: usize| {
-            entry[offset..offset + 4].copy_from_slice(&(value as u32).to_le_bytes());
-        };
-        put(0, 1);
-        put(4, 1);
-        put(24, BATCH_HEADER_BYTES + RECORD_HEADER_BYTES);
-        put(24 + BATCH_HEADER_BYTES - 4, 1);
-        put(24 + BATCH_HEADER_BYTES, RECORD_HEADER_BYTES);
-        assert!(is_whole(&entry));
-        for length in 0..entry.len() {
-            assert!(!is_whole(&entry[..length]), "cut at {length}");
-        }
-        for offset in [
-            0,
-            4,
-            24,
-            24 + BATCH_HEADER_BYTES - 4,
-            24 + BATCH_HEADER_BYTES,
-        ] {
-            for value in [2_u32, 3, u32::MAX] {
-                let mut bad = entry.clone();
-                bad[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
-                assert!(!is_whole(&bad), "{value} at {offset}");
-            }
-        }
     }
 }

@@ -17,7 +17,9 @@ pub(crate) const ENTRY_VERSION: u32 = 1;
 pub(crate) const RECORD_HASH_OFFSET: usize = 12;
 
 const ROUTE_GROUP: u32 = 0x8000_0000;
-const KEY_LENGTH_MASK: u32 = 0x00ff_ffff;
+
+/// The bits of a record's key word that tell the key's length; the others are flags.
+pub(crate) const KEY_LENGTH_MASK: u32 = 0x00ff_ffff;
 
 /// Types of events.
 pub(crate) mod event_type {

@@ -78,7 +78,8 @@ impl NodeIdentity {
         bytes.freeze()
     }
 
-    fn decode(mut bytes: Bytes) -> Result<Self, EngineError> {
+    /// As it was stored.
+    pub(crate) fn decode(mut bytes: Bytes) -> Result<Self, EngineError> {
         let damaged = || EngineError::DataCorrupted("the node's identity is damaged".into());
         if bytes.len() < 24 || bytes.get_u32_le() != FORMAT_VERSION {
             return Err(damaged());

@@ -16,7 +16,10 @@
 
 mod batching;
 mod cluster;
+#[cfg(test)]
+mod decoders_tests;
 mod engine;
+mod entry_layout;
 mod error;
 mod events;
 mod forwarding;

@@ -15,7 +15,7 @@ use crate::network::{AppendRequest, Request, Response, TransferRequest, VoteRequ
 use crate::raft::remains::is_older;
 use crate::raft::types::Raft;
 use crate::raft::wire::{
-    append_in, appended_out, candidate_in, log_id_out, transfer_in, voted_out,
+    append_in, appended_out, candidate_in, is_sound, log_id_out, transfer_in, voted_out,
 };
 use crate::sleep::rouse;
 use crate::world::spawn;
@@ -26,6 +26,10 @@ fn failed(what: impl ToString) -> Response {
 
 /// Answers a request of node `from`.
 pub(crate) async fn answer(shared: Arc<Shared>, from: u64, id: u32, request: Request) -> Response {
+    if !is_sound(&request) {
+        tracing::warn!(node = from, group = id, "a request with impossible numbers");
+        return failed("the request has impossible numbers");
+    }
     let Some(group) = shared.find(id) else {
         return shared.unknown(id);
     };

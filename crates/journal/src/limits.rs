@@ -72,3 +72,10 @@ pub const SNAPSHOT_PIECE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// How often a read that met a round just cleaned away looks up the new place.
 pub const READ_ATTEMPTS_MAX: usize = 8;
+
+/// Indices of a log are below this.
+pub const INDEX_END: u64 = 1 << 53;
+
+/// Indices that may lie between an entry that is recovered and those before it: more than a log
+/// keeps. What was written again because rounds were removed comes late.
+pub const ENTRY_GAP_MAX: u64 = 1 << 24;

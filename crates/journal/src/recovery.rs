@@ -15,6 +15,7 @@ use crate::entry_table::EntryTable;
 use crate::error::JournalError;
 use crate::group::{Group, Mark, SnapshotInfo};
 use crate::ledger::{Ledger, Retired};
+use crate::limits::{ENTRY_GAP_MAX, INDEX_END};
 use crate::record::{Place, Record, RecordKind, Records};
 use crate::round::Rounds;
 use crate::shared::{chunk_error, missing_chunk};
@@ -91,6 +92,10 @@ fn find_tail(store: &dyn RoundStore, mark: u64) -> Result<Tail, JournalError> {
             Err(fault) => return Err(chunk_error(round, chunk, fault)),
         }
     }
+    if floor == 0 || floor > round {
+        let place = format!("round {round}");
+        return Err(JournalError::corrupted("its floor is impossible", place));
+    }
     Ok(Tail::Whole { round, floor })
 }
 
@@ -109,9 +114,14 @@ impl RecoveringGroup {
         self.first + self.places.len() as u64
     }
 
-    fn set(&mut self, index: u64, place: Place) {
+    /// `false` when the entry is farther from the others than entries of a log can be.
+    fn set(&mut self, index: u64, place: Place) -> bool {
         if self.places.is_empty() {
             self.first = index;
+        }
+        let gap = (self.first.saturating_sub(index)).max(index.saturating_sub(self.end()));
+        if gap > ENTRY_GAP_MAX {
+            return false;
         }
         while index < self.first {
             self.places.push_front(None);
@@ -121,6 +131,7 @@ impl RecoveringGroup {
             self.places.push_back(None);
         }
         self.places[(index - self.first) as usize] = Some(place);
+        true
     }
 
     fn truncate(&mut self, index: u64) {
@@ -155,6 +166,18 @@ fn missing_entry(group: u32, index: u64) -> JournalError {
         "an entry is missing",
         format!("group {group}, index {index}"),
     )
+}
+
+fn has_index(kind: RecordKind) -> bool {
+    matches!(
+        kind,
+        RecordKind::Entry | RecordKind::Truncate | RecordKind::Purge
+    )
+}
+
+fn impossible_index(Place { round, offset, .. }: Place) -> JournalError {
+    let at = format!("round {round}, offset {offset}");
+    JournalError::corrupted("a record has an impossible index", at)
 }
 
 /// The round whose chunks are being put together.
@@ -260,9 +283,15 @@ impl Recovery {
             });
             return Ok(());
         }
+        if has_index(record.kind) && record.number >= INDEX_END {
+            return Err(impossible_index(place));
+        }
         let group = self.groups.entry(record.group).or_default();
         match record.kind {
-            RecordKind::Entry => group.set(record.number, place),
+            RecordKind::Entry if !group.set(record.number, place) => {
+                return Err(impossible_index(place));
+            }
+            RecordKind::Entry => {}
             RecordKind::Truncate => group.truncate(record.number),
             RecordKind::Purge => {
                 group.purge(record.number);

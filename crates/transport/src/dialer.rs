@@ -14,7 +14,7 @@ use tonic::{Status, Streaming};
 
 use crate::assembly::Assembly;
 use crate::core::Core;
-use crate::error::{CallError, Refusal, RefusalReason, with_causes};
+use crate::error::{CallError, Refusal, RefusalReason, undecodable, with_causes};
 use crate::handler::PeerIdentity;
 use crate::hello::{refusal_from_wire, refusal_to_wire};
 use crate::lane::Lane;
@@ -168,7 +168,12 @@ async fn follow(
                     }
                 }
                 Ok(None) => return CallError::unreachable("the node ended the stream"),
-                Err(status) => return ended_by(&status),
+                Err(status) => {
+                    if let Some(refusal) = undecodable(&status) {
+                        core.report(lane.node(), &lane.address(), &refusal);
+                    }
+                    return ended_by(&status);
+                }
             },
             _ = ticks.tick() => {
                 if unanswered >= core.rhythm.pings_unanswered_max {
@@ -230,7 +235,11 @@ async fn take(
                 .store(round_trip, Ordering::Relaxed);
         }
     }
-    let items = assembly.items(frame).map_err(CallError::unreachable)?;
+    let items = assembly.items(frame).map_err(|text| {
+        let refusal = Refusal::ours(RefusalReason::Malformed, text.to_owned());
+        core.report(lane.node(), &lane.address(), &refusal);
+        CallError::unreachable(text)
+    })?;
     hand_out(items, outbox);
     Ok(())
 }

@@ -198,6 +198,21 @@ pub enum SnapshotError {
     Damaged(&'static str),
 }
 
+/// The refusal of a peer whose bytes are no message of the protocol, or one that is too long;
+/// `None` when a stream ended otherwise.
+pub(crate) fn undecodable(status: &tonic::Status) -> Option<Refusal> {
+    // An error of the connection has its source; one of the decoder has none.
+    let is_connection = std::error::Error::source(status).is_some();
+    let is_decoder = matches!(
+        status.code(),
+        tonic::Code::Internal | tonic::Code::OutOfRange
+    );
+    (is_decoder && !is_connection).then(|| {
+        let text = format!("what it sends cannot be read: {}", status.message());
+        Refusal::ours(RefusalReason::Malformed, clipped(&text).to_owned())
+    })
+}
+
 /// At most so much of a text as goes on the wire, cut between characters.
 pub(crate) fn clipped(text: &str) -> &str {
     let mut end = text.len().min(crate::limits::TEXT_BYTES_MAX);

@@ -21,7 +21,7 @@ use tonic::Streaming;
 use crate::assembly::Assembly;
 use crate::convert;
 use crate::core::Core;
-use crate::error::{CallError, Refusal, RefusalReason};
+use crate::error::{CallError, Refusal, RefusalReason, undecodable};
 use crate::handler::PeerIdentity;
 use crate::hello::{refusal_from_wire, refusal_to_wire};
 use crate::limits::{HANDLED_AT_ONCE_MAX, HANDLED_BYTES_MAX};
@@ -127,8 +127,15 @@ impl Receiver {
                 // Pings are not read either now: say unasked that this node lives.
                 _ = ticks.tick(), if !reading => self.pong(0),
                 frame = inbound.message(), if reading => {
-                    let Ok(Some(frame)) = frame else { return };
-                    if let Err(refusal) = self.take(frame) {
+                    let taken = match frame {
+                        Ok(Some(frame)) => self.take(frame).err(),
+                        Ok(None) => return,
+                        Err(status) => match undecodable(&status) {
+                            Some(refusal) => Some(refusal),
+                            None => return,
+                        },
+                    };
+                    if let Some(refusal) = taken {
                         self.refuse(&refusal);
                         return;
                     }

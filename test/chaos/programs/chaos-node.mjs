@@ -38,6 +38,13 @@ function write(...record) {
   writeSync(file, `${JSON.stringify(record)}\n`);
 }
 
+/** Stands for an answer. */
+class Failure {
+  constructor(text) {
+    this.text = text;
+  }
+}
+
 /** Makes one call, with what became of it written down. */
 async function perform(keyspace, key, action, callOptions) {
   const id = nextId++;
@@ -54,7 +61,7 @@ async function perform(keyspace, key, action, callOptions) {
   } catch (error) {
     const isUnknown = error.outcome === "unknown" || error.code === undefined;
     write(isUnknown ? "unknown" : "failed", id, now(), error.code ?? String(error));
-    return undefined;
+    return new Failure(`${keyspace}/${key}: ${error.code}: ${error.message}`);
   }
 }
 
@@ -83,7 +90,8 @@ class Work {
       const isStale = action.name === "get" && Math.random() < 0.3;
       const consistency = isStale ? { consistency: "stale" } : {};
       const result = await perform(keyspace, key, action, { ...callOptions, ...consistency });
-      if (!isCounter && action.name !== "set" && result !== undefined) seen.set(key, result);
+      if (!isCounter && action.name !== "set" && !(result instanceof Failure))
+        seen.set(key, result);
       await new Promise((resolve) => setTimeout(resolve, Math.random() * pause));
     }
   }
@@ -129,7 +137,7 @@ serve(node, {
     work = new Work(settings);
   },
   stopWork: () => work?.stop(),
-  /** Reads every key, each until it is answered. */
+  /** Reads every key; what comes of it is what could not be read, and why. */
   sweep: ({ registers, counters, keyspaces }, callOptions) => {
     const keys = [
       ...Array.from({ length: registers }, (_, at) => `register-${at}`),
@@ -138,7 +146,9 @@ serve(node, {
     const all = keyspaces.flatMap((keyspace) =>
       keys.map((key) => perform(keyspace, key, { name: "get" }, callOptions)),
     );
-    return Promise.all(all).then((results) => results.filter((one) => one === undefined).length);
+    return Promise.all(all).then((results) =>
+      results.filter((one) => one instanceof Failure).map(({ text }) => text),
+    );
   },
   groups: () => groupsOf(node),
   transferLeader: async (group, to) => {

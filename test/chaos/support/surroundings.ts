@@ -10,7 +10,8 @@ import { Network } from "./network.ts";
 import { isRoot, possible, SystemFault } from "./system.ts";
 
 const PORT = 4400;
-const DISK_MEBIBYTES = 128;
+/** Enough for the logs of a run's groups until they are snapshot. */
+const DISK_MEBIBYTES = 384;
 
 /** What could be made here, and what not and why. */
 export class Surroundings {

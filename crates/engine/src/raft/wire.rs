@@ -9,10 +9,11 @@ use openraft::raft::{
 };
 use openraft::vote::RaftVote;
 
-use crate::limits::ENTRY_COPIED_BYTES_MAX;
+use crate::entry_layout::is_whole;
+use crate::limits::{ENTRY_COPIED_BYTES_MAX, NUMBER_END};
 use crate::network;
-use crate::raft::codec::{decode_entry, encode_entry};
-use crate::raft::types::{LogId, TypeConfig, Vote};
+use crate::raft::codec::{STORED_HEADER_BYTES, damaged, decode_entry, encode_entry};
+use crate::raft::types::{Commands, Entry, LogId, Payload, TypeConfig, Vote};
 
 /// A vote to send.
 pub(crate) fn vote_out(vote: &Vote) -> network::Vote {
@@ -71,12 +72,44 @@ fn apart(stored: Bytes) -> Bytes {
     }
 }
 
+/// A received entry. Hosts read the commands of what is in the log and rely on their layout.
+fn entry_in(stored: Bytes) -> io::Result<Entry> {
+    let entry = decode_entry(apart(stored))?;
+    match &entry.payload {
+        Payload::Normal(Commands(stored)) if !is_whole(&stored[STORED_HEADER_BYTES..]) => {
+            Err(damaged("entry's commands"))
+        }
+        _ if entry.log_id.index >= NUMBER_END => Err(damaged("entry's index")),
+        _ => Ok(entry),
+    }
+}
+
+/// Whether the numbers of a request are such as nodes give out: far from where counting ends.
+pub(crate) fn is_sound(request: &network::Request) -> bool {
+    let number = |number: u64| number < NUMBER_END;
+    let vote = |vote: &network::Vote| number(vote.term);
+    let log_id = |log_id: &Option<network::LogId>| {
+        log_id.is_none_or(|log_id| number(log_id.term) && number(log_id.index))
+    };
+    match request {
+        network::Request::Vote(asked) | network::Request::PreVote(asked) => {
+            vote(&asked.vote) && log_id(&asked.last_log)
+        }
+        network::Request::Append(append) => {
+            vote(&append.vote) && log_id(&append.previous) && log_id(&append.commit)
+        }
+        network::Request::TransferLeader(transfer) => {
+            vote(&transfer.from) && log_id(&transfer.last_log)
+        }
+    }
+}
+
 /// A received append.
 pub(crate) fn append_in(
     request: network::AppendRequest,
 ) -> io::Result<AppendEntriesRequest<TypeConfig>> {
-    let entries = request.entries.into_iter();
-    let entries: io::Result<Vec<_>> = entries.map(|stored| decode_entry(apart(stored))).collect();
+    let entries = request.entries.into_iter().map(entry_in);
+    let entries: io::Result<Vec<_>> = entries.collect();
     Ok(AppendEntriesRequest {
         vote: vote_in(request.vote),
         prev_log_id: request.previous.map(log_id_in),

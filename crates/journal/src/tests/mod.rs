@@ -4,6 +4,7 @@ mod cleaning;
 mod corruption;
 mod directory;
 mod failure;
+mod hostile;
 mod model;
 mod random;
 mod snapshots;

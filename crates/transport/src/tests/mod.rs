@@ -4,4 +4,5 @@
 
 mod decoders;
 mod hello;
+mod hostile;
 mod versions;
