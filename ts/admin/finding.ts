@@ -8,7 +8,7 @@ import type { AdminPorts } from "./ports.ts";
 /** The node of a name, or of the address that others reach it at. @throws `NOT_FOUND` */
 export function findNode(ports: AdminPorts, name: string): FleetNode {
   const nodes = [...ports.fleet().nodes.values()];
-  const found = nodes.find((node) => node.name === name || node.address === name);
+  const found = nodes.find((node) => [node.name, node.address, brief(node.name)].includes(name));
   if (found !== undefined) return found;
   const names = nodes.map((node) => node.name);
   throw missing("NOT_FOUND", "node", name, names);
@@ -42,6 +42,11 @@ export function findShard(ports: AdminPorts, name: string): ShardEntry {
   if (shard !== undefined) return shard;
   const names = shards.map((known) => known.name);
   throw missing("NO_SUCH_SHARD", "shard", name, names);
+}
+
+/** What people may leave out of a node's name: that it is one. */
+function brief(name: string): string {
+  return name.replace(/^node-/, "");
 }
 
 function missing(code: ErrorCode, what: string, name: string, known: string[]): RaftKVError {
