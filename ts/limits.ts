@@ -207,3 +207,32 @@ export const ADMIN_STREAMS_MAX = 32;
 export const ADMIN_CONNECTIONS_MAX = 128;
 /** Milliseconds in which a request to the admin server has to have arrived. */
 export const ADMIN_REQUEST_MS = 10_000;
+
+// Comparing replicas
+
+/** Bytes of state that a pass over it looks at before it asks for the time. */
+export const CHECKSUM_STEP_BYTES = 16 * 1024;
+/** Milliseconds of the event loop that computing checksums takes at a time. */
+export const CHECKSUM_SLICE_MS_MAX = 2;
+/** Bytes of memory that a checksum keeps between two values. */
+export const CHECKSUM_MEMORY_KEPT_BYTES = 1024 * 1024;
+/** Milliseconds of the event loop that rebuilding a replica takes at a time. */
+export const REBUILD_SLICE_MS_MAX = 4;
+/** Bytes of entries that are kept while a replica is rebuilt from its leader's state. */
+export const REBUILD_KEPT_BYTES_MAX = 64 * 1024 * 1024;
+/** Milliseconds between two looks for groups whose replicas are to be compared. */
+export const COMPARISON_LOOK_MS = 1_000;
+/** Groups of a node whose replicas are compared at a time. */
+export const COMPARISONS_AT_ONCE_MAX = 4;
+/** How many times as long as a pass over a state took no other begins on the node that leads. */
+export const COMPARISON_REST_FACTOR = 20;
+/** Milliseconds that a command of a comparison may take. */
+export const COMPARISON_COMMAND_MS = 5_000;
+/** States that a node gives to others at a time, for replicas that are rebuilt. */
+export const REBUILDS_SENT_AT_ONCE_MAX = 2;
+/** Milliseconds after which a state that nobody takes the next piece of is given no longer. */
+export const REBUILD_IDLE_MS_MAX = 10_000;
+/** Milliseconds that another node has to answer a call about a replica that is rebuilt. */
+export const REBUILD_CALL_MS = 5_000;
+/** Milliseconds before a replica that could not be rebuilt is tried again. */
+export const REBUILD_RETRY_MS = 200;

@@ -46,6 +46,7 @@ describe("options of a node", () => {
       shardIneligiblePeriodAfterSplitOrMerge: 2000,
       balancingInterval: 1000,
       nodePurgeFailureTimeWindow: 600_000,
+      replicaCheckInterval: 15_000,
       logger: undefined,
     });
   });

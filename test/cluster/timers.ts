@@ -57,3 +57,26 @@ export class Timers {
     }
   }
 }
+
+/** A clock that stands still until a test moves it on, with timers by it. */
+export class VirtualClock {
+  now = 0;
+  private readonly timers = new Timers();
+
+  /** Calls back once after so many milliseconds; the answer cancels it. */
+  schedule(delay: number, callback: () => void): () => void {
+    return this.timers.add(this.now + delay, callback);
+  }
+
+  /** Lets time pass, and fires what is due meanwhile. */
+  advance(milliseconds: number): void {
+    const end = this.now + milliseconds;
+    for (;;) {
+      const due = this.timers.next(end);
+      if (due === undefined) break;
+      this.now = due.at;
+      due.callback();
+    }
+    this.now = end;
+  }
+}

@@ -48,6 +48,7 @@ class Gate implements StateMachine {
 
   query = () => undefined;
   snapshot = () => ({ next: () => null, close: () => undefined });
+  checksum = () => ({ next: () => "", close: () => undefined });
   reset = () => undefined;
   restore = () => undefined;
   restored = () => undefined;

@@ -6,12 +6,22 @@ import { Writer } from "../../ts/codec/writer.ts";
 import { Host, type HostListener } from "../../ts/host/host.ts";
 import type { Result } from "../../ts/machine/machine.ts";
 import type { NativeEngine } from "../../ts/native/engine.ts";
-import { BATCH, ENTRY, EVENT, EVENT_TYPE, FLAG_RETRY, RECORD } from "../../ts/native/frames.ts";
+import {
+  BATCH,
+  ENTRY,
+  EVENT,
+  EVENT_TYPE,
+  FLAG_HOST,
+  FLAG_RETRY,
+  RECORD,
+} from "../../ts/native/frames.ts";
 
 export interface SentCommand {
   readonly request: number;
   readonly argument: unknown;
   readonly retry?: boolean;
+  /** It is for the replicas' hosts. */
+  readonly forHosts?: boolean;
   /** Absent for a command to the group as a whole. */
   readonly key?: Key;
   readonly hash?: number;
@@ -57,7 +67,8 @@ function record(command: SentCommand, acknowledged: number): Uint8Array {
   words[RECORD.request] = command.request - acknowledged;
   words[RECORD.hash] = command.hash ?? 0;
   words[RECORD.fingerprint] = command.fingerprint ?? 0;
-  words[RECORD.key] = writer.length | (command.retry ? FLAG_RETRY : 0);
+  words[RECORD.key] =
+    writer.length | (command.retry ? FLAG_RETRY : 0) | (command.forHosts ? FLAG_HOST : 0);
   bytes.set(writer.bytes.subarray(0, writer.length), RECORD.headerBytes);
   bytes.set(argument, RECORD.headerBytes + writer.length);
   return bytes;
@@ -92,9 +103,11 @@ export function entryOf(batches: readonly SentBatch[]): Uint8Array {
 export const events = {
   entry: (group: number, index: number, entry: Uint8Array) =>
     event(EVENT_TYPE.entry, group, [...long(index), ...long(1)], entry),
-  leader: (group: number, node: number) =>
-    event(EVENT_TYPE.leaderChanged, group, [...long(node), ...long(1)]),
-  leaderReady: (group: number) => event(EVENT_TYPE.leaderReady, group, long(1)),
+  leader: (group: number, node: number, term = 1) =>
+    event(EVENT_TYPE.leaderChanged, group, [...long(node), ...long(term)]),
+  leaderReady: (group: number, term = 1) => event(EVENT_TYPE.leaderReady, group, long(term)),
+  beginSnapshot: (group: number, number: number) =>
+    event(EVENT_TYPE.beginSnapshot, group, long(number)),
   resultsWanted: (group: number, ticket: number, entry: Uint8Array) =>
     event(EVENT_TYPE.resultsWanted, group, [...long(ticket), entry.length, 0], entry),
   results: (group: number, bytes: Uint8Array) =>
@@ -106,13 +119,18 @@ export const events = {
 /** Stands where the engine is: notes what a host gives it. */
 export class Seam {
   readonly given: { ticket: number; results: Uint8Array }[] = [];
+  readonly ready: number[] = [];
+  readonly snapshotsFailed: number[] = [];
   readonly readsAsked: { group: number; number: number; fail: (error: Error) => void }[] = [];
   readonly slots = new Int32Array(8);
 
   get engine(): NativeEngine {
     const engine = {
       leases: () => this.slots.buffer,
-      hostReady: () => undefined,
+      hostReady: (_group: number, term: number) => void this.ready.push(term),
+      snapshotPiece: () => true,
+      finishSnapshot: () => undefined,
+      failSnapshot: (_group: number, number: number) => void this.snapshotsFailed.push(number),
       giveResults: (ticket: number, results: Uint8Array) => {
         this.given.push({ ticket, results });
         return true;

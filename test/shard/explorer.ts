@@ -20,7 +20,7 @@ import {
   shardRead,
 } from "../../ts/shard/requests.ts";
 import type { HashRange } from "../../ts/shard/status.ts";
-import { type Answered, END, Group } from "./harness.ts";
+import { type Answered, digestOf, END, Group } from "./harness.ts";
 import { checkAlways, checkEnd, checkOpened, entriesOf } from "./invariants.ts";
 
 export interface Operation {
@@ -192,7 +192,7 @@ function cloneWorld(world: World): World {
 
 function nameOf(world: World): string {
   const { groups, step, cursor, watermark, pending, rounds, operations, budget, effects } = world;
-  const digests = groups.map((group) => group.machine.digest() + sessionsOf(group));
+  const digests = groups.map((group) => digestOf(group.machine) + sessionsOf(group));
   const sent = world.sent.length;
   const rest = { step, cursor, watermark, rounds, operations, budget, effects, sent };
   return JSON.stringify([digests, rest, pending === null ? null : [...pending]]);

@@ -16,6 +16,7 @@ import {
   PARKED,
   Refusal,
   type Result,
+  type StateMachine,
 } from "../../ts/machine/machine.ts";
 import { Sessions } from "../../ts/machine/sessions.ts";
 import { findEntry, type KeyIndex } from "../../ts/shard/entry.ts";
@@ -65,6 +66,15 @@ export function hashOf(key: unknown): number {
 /** Bits of a key beside its hash. */
 export function fingerprintOf(key: unknown): number {
   return Math.imul(hashOf(String(key)), 0x9e3779b1) >>> 0;
+}
+
+/** The checksum of a machine's present state. */
+export function digestOf(machine: Pick<StateMachine, "checksum">): string {
+  const pass = machine.checksum();
+  for (;;) {
+    const checksum = pass.next(Number.POSITIVE_INFINITY);
+    if (checksum !== null) return checksum;
+  }
 }
 
 export class Group {

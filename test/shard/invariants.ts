@@ -5,7 +5,7 @@ import { type EntryImage, readEntry } from "../../ts/shard/entry-bytes.ts";
 import { type ChunkReply, type StatusReply, shardRead } from "../../ts/shard/requests.ts";
 import type { HashRange } from "../../ts/shard/status.ts";
 import { type Scenario, TRANSFER, type World } from "./explorer.ts";
-import { END, type Group } from "./harness.ts";
+import { digestOf, END, type Group } from "./harness.ts";
 
 export function entriesOf(group: Group): EntryImage[] {
   const read = shardRead.chunk(TRANSFER, 0, 1_000_000);
@@ -98,7 +98,7 @@ function checkReplay(world: World, context: string): void {
     const replica = make();
     const group = world.groups[at];
     for (const entry of group.log.slice(length)) replica.applyEntry(entry);
-    if (replica.machine.digest() !== group.machine.digest()) {
+    if (digestOf(replica.machine) !== digestOf(group.machine)) {
       throw new Error(`group ${at} replayed from entry ${length} differs ${context}`);
     }
   }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { SnapshotWriter } from "../../ts/machine/machine.ts";
+import type { ChecksumPass, SnapshotWriter } from "../../ts/machine/machine.ts";
 import { findEntry, type KeyIndex } from "../../ts/shard/entry.ts";
 import type { ValuePerKey } from "../../ts/shard/module.ts";
 import {
@@ -11,7 +11,7 @@ import {
   shardCommand,
   shardRead,
 } from "../../ts/shard/requests.ts";
-import { END, Group, hashOf, plain } from "./harness.ts";
+import { digestOf, END, Group, hashOf, plain } from "./harness.ts";
 
 /** Values are changed in place as well as replaced: a snapshot must not see either. */
 type Argument = { push: number } | { replace: number } | "unset" | "fail" | "read";
@@ -61,11 +61,12 @@ function shown(values: Map<string, unknown>): unknown[] {
 }
 
 describe("one shard", () => {
-  it("holds what a plain map holds, and snapshots the moment at which they began", () => {
+  it("holds what a plain map holds; snapshots and checksums are of when they began", () => {
     const step = fc.oneof(
       { weight: 8, arbitrary: fc.record({ key: someKey, argument: someArgument }) },
       { weight: 1, arbitrary: fc.constant("all" as const) },
       { weight: 1, arbitrary: fc.constant("snapshot" as const) },
+      { weight: 1, arbitrary: fc.constant("checksum" as const) },
       { weight: 4, arbitrary: fc.constant("slice" as const) },
     );
     fc.assert(
@@ -74,15 +75,20 @@ describe("one shard", () => {
         const twin = new Group(1, LISTS as ValuePerKey, { start: 0, end: END });
         const model = new Model();
         let running: { writer: SnapshotWriter; pieces: Uint8Array[]; digest: string } | null = null;
+        const passes: { pass: ChecksumPass; digest: string; checksum: string | null }[] = [];
         const slice = (bytes: number): boolean => {
+          for (const each of passes) each.checksum ??= each.pass.next(bytes);
           const piece = running?.writer.next(bytes) ?? null;
           if (piece !== null) running?.pieces.push(piece);
           return piece !== null;
         };
         for (const now of steps) {
           if (now === "snapshot" && running === null) {
-            const digest = group.machine.digest();
+            const digest = digestOf(group.machine);
             running = { writer: group.machine.snapshot(), pieces: [], digest };
+          } else if (now === "checksum") {
+            const digest = digestOf(twin.machine);
+            passes.push({ pass: group.machine.checksum(), digest, checksum: null });
           } else if (now === "slice") {
             slice(50);
           } else if (now === "all") {
@@ -96,17 +102,20 @@ describe("one shard", () => {
           }
         }
         expect(shown(contents(group))).toEqual(shown(model.values));
-        expect(group.machine.digest()).toBe(twin.machine.digest());
+        expect(digestOf(group.machine)).toBe(digestOf(twin.machine));
         expect(group.machine.statistics().keys).toBe(model.values.size);
         expect(group.keyIndex.size).toBe(model.values.size);
         if (running !== null) {
           while (slice(50));
           const restored = new Group(1, LISTS as ValuePerKey, null);
           restored.load(running.pieces, [], 1, 1);
-          expect(restored.machine.digest()).toBe(running.digest);
+          expect(digestOf(restored.machine)).toBe(running.digest);
+        }
+        for (const { pass, digest, checksum } of passes) {
+          expect(checksum ?? pass.next(Number.POSITIVE_INFINITY)).toBe(digest);
         }
         const copy = group.clone();
-        expect(copy.machine.digest()).toBe(group.machine.digest());
+        expect(digestOf(copy.machine)).toBe(digestOf(group.machine));
         expect(copy.machine.statistics()).toMatchObject({ keys: model.values.size });
       }),
       { numRuns: 200 },
@@ -134,7 +143,7 @@ describe("one shard", () => {
     const two = new Group(1, LISTS as ValuePerKey, { start: 0, end: END });
     one.run("k", { push: 1 });
     two.run("k", { push: 2 });
-    expect(one.machine.digest()).not.toBe(two.machine.digest());
+    expect(digestOf(one.machine)).not.toBe(digestOf(two.machine));
   });
 });
 

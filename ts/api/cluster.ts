@@ -172,6 +172,7 @@ export class ClusterOfNode {
     this.joined = true;
     this.core.fleetChanged();
     this.core.duties.start();
+    this.core.divergence.start();
   }
 
   private async left(): Promise<void> {

@@ -22,12 +22,19 @@ import {
   groupById,
   isForgotten,
 } from "../fleet/state.ts";
-import { Host, type HostCall, type HostListener, type PeerState } from "../host/host.ts";
+import {
+  type Difference,
+  Host,
+  type HostCall,
+  type HostListener,
+  type PeerState,
+} from "../host/host.ts";
 import type { Replica } from "../host/replica.ts";
 import { DataMachine } from "../machine/data-machine.ts";
 import { type NativeEngine, openEngine } from "../native/engine.ts";
 import { ROUTE_GROUP } from "../native/frames.ts";
 import { ClusterOfNode } from "./cluster.ts";
+import { Divergence } from "./divergence.ts";
 import type { RaftKVEventEmitter } from "./events.ts";
 import { FleetDuties } from "./fleet-duties.ts";
 import { GroupSurvey } from "./group-survey.ts";
@@ -87,6 +94,7 @@ export class Core implements HostListener {
   readonly groups: LocalGroups;
   readonly cluster: ClusterOfNode;
   readonly duties: FleetDuties;
+  readonly divergence: Divergence;
   readonly survey: GroupSurvey;
   /** What this node says of itself to whoever administers the cluster. */
   readonly reports: NodeReports;
@@ -146,6 +154,7 @@ export class Core implements HostListener {
     });
     this.cluster = new ClusterOfNode(this);
     this.duties = new FleetDuties(this);
+    this.divergence = new Divergence(this);
     this.survey = new GroupSurvey(this, this.calls);
     this.reports = new NodeReports({
       ...{ engine, host: this.host, calls: this.calls, node: identity.node },
@@ -273,6 +282,7 @@ export class Core implements HostListener {
     const closed = new RaftKVError("CLOSED", "the node is closed", { outcome: "not applied" });
     this.closed ??= closed;
     this.duties.stop();
+    this.divergence.stop();
     this.groups.close(closed);
     this.calls.close(closed);
     this.cluster.close(closed);
@@ -309,6 +319,7 @@ export class Core implements HostListener {
 
   peerChanged(node: number, state: PeerState): void {
     this.duties.peerChanged(node, state);
+    this.divergence.peerChanged(state);
   }
 
   streamRefused(_node: number, reason: number, message: string): void {
@@ -335,6 +346,18 @@ export class Core implements HostListener {
 
   replicaFailed(replica: Replica, error: unknown): void {
     this.warn(`the replica of group ${replica.name} was taken out of service`, error);
+  }
+
+  replicaDiffers(replica: Replica, difference: Difference): void {
+    this.divergence.replicaDiffers(replica, difference);
+  }
+
+  replicaServesAgain(replica: Replica): void {
+    this.divergence.replicaServesAgain(replica);
+  }
+
+  quarantinedElected(replica: Replica): void {
+    this.divergence.quarantinedElected(replica);
   }
 
   storageFailed(kind: number, message: string): void {

@@ -13,6 +13,22 @@ export interface ShardMove {
   readonly pause: number;
 }
 
+/** A replica that was found to have another state than the one that leads its group. */
+export interface ReplicaDivergence {
+  readonly group: string;
+  /** Of a shard: its keyspace, and its own name. */
+  readonly keyspace?: string;
+  readonly shard?: string;
+  /** The index in the group's log at which the states were compared. */
+  readonly index: number;
+  /** The node of the replica, and the one that led. */
+  readonly node: string;
+  readonly leader: string;
+  /** Checksums of the two states, 16 hexadecimal digits each. */
+  readonly checksum: string;
+  readonly leaderChecksum: string;
+}
+
 /** The events of `RaftKV.events`, each with the arguments of its listeners. */
 export interface RaftKVEvents {
   split: [ShardMove];
@@ -21,15 +37,11 @@ export interface RaftKVEvents {
   leaderChange: [{ readonly group: string; readonly node: string | null }];
   nodeUnreachable: [{ readonly node: string; readonly since: Date }];
   nodePurged: [{ readonly node: string }];
-  /** A replica's state differed from its leader's: user code that is not pure. */
-  replicaDivergence: [
-    {
-      readonly group: string;
-      readonly keyspace?: string;
-      readonly shard?: string;
-      readonly index: number;
-    },
-  ];
+  /**
+   * A replica's state was not its leader's: it serves no more, and is rebuilt from the leader's.
+   * Told on the node of the replica, and on the one that leads.
+   */
+  replicaDivergence: [ReplicaDivergence];
   /** Something went wrong that needs attention and ended no call. */
   warning: [RaftKVError];
 }

@@ -62,6 +62,8 @@ export interface NodeOptions {
   readonly shardIneligiblePeriodAfterSplitOrMerge?: number | undefined;
   /** Milliseconds between two steps of balancing groups over nodes. */
   readonly balancingInterval?: number | undefined;
+  /** Milliseconds between two comparisons of the replicas of a group that changes. */
+  readonly replicaCheckInterval?: number | undefined;
   /** Milliseconds after which an unreachable node is replaced. */
   readonly nodePurgeFailureTimeWindow?: number | undefined;
   /**
@@ -89,6 +91,7 @@ export interface NodeSettings {
   readonly workflowLockPeriod: number;
   readonly shardIneligiblePeriodAfterSplitOrMerge: number;
   readonly balancingInterval: number;
+  readonly replicaCheckInterval: number;
   readonly nodePurgeFailureTimeWindow: number;
   readonly admin: AdminSettings | undefined;
   readonly logger: Logger | undefined;
@@ -103,6 +106,7 @@ const TIMES = {
   workflowLockPeriod: 30_000,
   shardIneligiblePeriodAfterSplitOrMerge: 2_000,
   balancingInterval: 1_000,
+  replicaCheckInterval: 15_000,
   nodePurgeFailureTimeWindow: 600_000,
 } as const satisfies { readonly [Name in keyof NodeSettings]?: number };
 

@@ -88,7 +88,7 @@ export class Client {
 
   /**
    * Sends a command. `route` is a keyspace's number or `groupRoute(group)`; `key` is `NO_KEY` for a
-   * command to a group as a whole.
+   * command to a group as a whole, `FOR_HOSTS` for one to its hosts.
    */
   command(
     route: number,

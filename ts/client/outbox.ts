@@ -7,10 +7,12 @@ import { writeValue } from "../codec/value.ts";
 import { Writer } from "../codec/writer.ts";
 import { RaftKVError } from "../errors.ts";
 import { ARGUMENT_BYTES_MAX, OUTBOX_CHUNK_BYTES } from "../limits.ts";
-import { FLAG_RETRY, KEY_LENGTH_MASK, RECORD, ROUTE_GROUP } from "../native/frames.ts";
+import { FLAG_HOST, FLAG_RETRY, KEY_LENGTH_MASK, RECORD, ROUTE_GROUP } from "../native/frames.ts";
 
 /** Stands for the key of a command that has none. */
 export const NO_KEY: unique symbol = Symbol("no key");
+/** Stands for the key of a command to a group's hosts, which its machine does not get. */
+export const FOR_HOSTS: unique symbol = Symbol("for hosts");
 
 /** The route of a command that goes to a group and not by its key's hash. */
 export function groupRoute(group: number): number {
@@ -53,12 +55,12 @@ export class Chunk {
     writer.reserve(RECORD.headerBytes);
     writer.length = start + RECORD.headerBytes;
     try {
-      if (key !== NO_KEY) writeKey(writer, key);
+      if (key !== NO_KEY && key !== FOR_HOSTS) writeKey(writer, key);
       const argumentStart = writer.length;
       writeValue(writer, argument);
       const keyBytes = argumentStart - start - RECORD.headerBytes;
       if (writer.length - argumentStart > ARGUMENT_BYTES_MAX) throw tooLarge(writer, argumentStart);
-      this.finish(start, route, keyBytes);
+      this.finish(start, route, key === FOR_HOSTS ? keyBytes | FLAG_HOST : keyBytes);
     } catch (error) {
       writer.length = start;
       throw error;
@@ -89,7 +91,7 @@ export class Chunk {
     return this.writer.bytes.slice(start, start + length);
   }
 
-  private finish(start: number, route: number, keyBytes: number): void {
+  private finish(start: number, route: number, keyWord: number): void {
     const { writer } = this;
     const end = (writer.length + 3) & ~3;
     writer.reserve(end - writer.length);
@@ -101,7 +103,7 @@ export class Chunk {
     words[word + RECORD.request] = this.first + this.offsets.length - this.base;
     words[word + RECORD.hash] = 0;
     words[word + RECORD.fingerprint] = 0;
-    words[word + RECORD.key] = keyBytes;
+    words[word + RECORD.key] = keyWord;
     this.offsets.push(start);
   }
 }

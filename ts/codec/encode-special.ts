@@ -107,7 +107,7 @@ function writeSet(w: Writer, set: Set<unknown>, e: Encoding, depth: number): voi
 function writeError(w: Writer, error: Error, e: Encoding, depth: number): void {
   const kind = errorKind(error.name);
   const message: unknown = Object.getOwnPropertyDescriptor(error, "message")?.value;
-  const stack: unknown = error.stack;
+  const stack: unknown = e.stacks ? error.stack : undefined;
   const cause = Object.getOwnPropertyDescriptor(error, "cause");
   writeByte(w, TAG.error);
   writeByte(w, kind);

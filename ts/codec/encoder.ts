@@ -23,12 +23,15 @@ export class Encoding {
   readonly seen = new SeenObjects();
   /** Present: parts that cannot be cloned are left out and reported instead of thrown. */
   dropped: OnDropped | null = null;
+  /** Are the stacks of errors written? */
+  stacks = true;
   /** The way to the present part, kept only for reports. */
   readonly path: string[] = [];
 
   /** Goes back to the state of a new one. */
   clear(): void {
     this.seen.clear();
+    this.stacks = true;
     if (this.dropped === null) return;
     this.dropped = null;
     this.path.length = 0;

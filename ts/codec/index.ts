@@ -10,6 +10,7 @@ export {
   isEncoding,
   isPrimitive,
   readValue,
+  writeComparableValue,
   writeValue,
   writeValueLenient,
 } from "./value.ts";

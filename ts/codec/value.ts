@@ -42,8 +42,11 @@ export function writeValue(w: Writer, value: unknown): void {
  * `onDropped` is told of it. For values that user code made and that have to go into a snapshot.
  */
 export function writeValueLenient(w: Writer, value: unknown, onDropped: OnDropped): void {
+  writeLeniently(w, value, new Encoding(), onDropped);
+}
+
+function writeLeniently(w: Writer, value: unknown, encoding: Encoding, onDropped: OnDropped): void {
   const start = w.length;
-  const encoding = new Encoding();
   encoding.dropped = onDropped;
   try {
     encode(w, value, encoding, 0);
@@ -54,6 +57,29 @@ export function writeValueLenient(w: Writer, value: unknown, onDropped: OnDroppe
     encoding.clear();
     encoding.dropped = onDropped;
     encoding.drop(w, "an object that cannot be read");
+  }
+}
+
+/**
+ * Writes a value in a form that is the same for equal values of different nodes: as leniently as a
+ * snapshot, and without what belongs to a node, the stacks of errors.
+ */
+export function writeComparableValue(w: Writer, value: unknown): void {
+  const start = w.length;
+  const encoding = idle ?? new Encoding();
+  idle = null;
+  try {
+    encoding.stacks = false;
+    encode(w, value, encoding, 0);
+    if (encoding.seen.shared) markReferences(w, start);
+  } catch {
+    w.length = start;
+    const lenient = new Encoding();
+    lenient.stacks = false;
+    writeLeniently(w, value, lenient, () => undefined);
+  } finally {
+    encoding.clear();
+    idle = encoding;
   }
 }
 

@@ -11,11 +11,13 @@ import type { StateMachine } from "../machine/machine.ts";
 import { Sessions } from "../machine/sessions.ts";
 import type { NativeEngine } from "../native/engine.ts";
 import { EVENT, EVENT_TYPE } from "../native/frames.ts";
+import { Checks, type Difference } from "./checks.ts";
 import { tellCluster } from "./cluster-events.ts";
 import { type Drained, drained, readBytes, readLong, readUtf8 } from "./drained.ts";
 import { ForeignResults, settleResults, WaitingTickets } from "./foreign-results.ts";
 import { Leases } from "./leases.ts";
 import type { HostListener } from "./listener.ts";
+import { Quarantine } from "./quarantine.ts";
 import { ReadRounds } from "./read-rounds.ts";
 import { Replica, type SelfIdentity } from "./replica.ts";
 import { Snapshots } from "./snapshots.ts";
@@ -29,6 +31,7 @@ export const REFUSED = {
   closed: 5,
 } as const;
 
+export type { Difference } from "./checks.ts";
 export type { ClusterListener, HostCall, HostListener, PeerState } from "./listener.ts";
 
 /** Level of event 10. */
@@ -41,6 +44,7 @@ interface Hosted {
 
 /** The replicas of this node, see the head of this file. */
 export class Host {
+  readonly checks: Checks;
   private readonly engine: NativeEngine;
   private readonly listener: HostListener;
   private readonly self: SelfIdentity;
@@ -68,6 +72,9 @@ export class Host {
     this.snapshots = new Snapshots(engine);
     this.rounds = new ReadRounds(engine);
     this.nothing = new ForeignResults(engine, new Sessions(), this.waitingTickets);
+    this.checks = new Checks(self.node, (replica, difference) => {
+      this.quarantine(replica, difference);
+    });
   }
 
   /**
@@ -76,10 +83,10 @@ export class Host {
    */
   attach(group: number, name: string, build: (sessions: Sessions) => StateMachine): Replica {
     const sessions = new Sessions();
-    const { self, leases, rounds } = this;
+    const { self, leases, rounds, checks } = this;
     const foreign = new ForeignResults(this.engine, sessions, this.waitingTickets);
     const replica = new Replica(group, name, build(sessions), sessions, {
-      ...{ self, leases, rounds, foreign },
+      ...{ self, leases, rounds, foreign, checks },
       settle: (request, result) => this.listener.settled(request, result),
     });
     this.replicas.set(group, { replica, foreign });
@@ -92,6 +99,8 @@ export class Host {
     if (hosted === undefined) return;
     const { replica } = hosted;
     this.snapshots.cancel(replica);
+    this.checks.cancel(replica);
+    replica.quarantine?.end();
     this.replicas.delete(group);
     replica.end();
   }
@@ -99,6 +108,24 @@ export class Host {
   /** The replica of a group, if this node has one. */
   replica(group: number): Replica | undefined {
     return this.replicas.get(group)?.replica;
+  }
+
+  /** All replicas of this node. */
+  *all(): IterableIterator<Replica> {
+    for (const { replica } of this.replicas.values()) yield replica;
+  }
+
+  /**
+   * Makes a replica in quarantine what its leader was at `index`; `false` when it came too late.
+   * Rejects, and the replica is gone, when the pieces cannot be read.
+   */
+  async rebuild(replica: Replica, index: number, pieces: readonly Uint8Array[]): Promise<boolean> {
+    try {
+      return (await replica.quarantine?.install(index, pieces)) ?? false;
+    } catch (error) {
+      this.failed(replica, error);
+      throw error;
+    }
   }
 
   /**
@@ -129,6 +156,7 @@ export class Host {
   close(): void {
     this.closed = true;
     this.snapshots.close();
+    this.checks.close();
     if (this.continuation !== undefined) clearImmediate(this.continuation);
     this.current = undefined;
     for (const group of [...this.replicas.keys()]) this.detach(group);
@@ -205,19 +233,43 @@ export class Host {
         return;
     }
     const hosted = this.replicas.get(group);
-    if (hosted === undefined) {
-      if (type === EVENT_TYPE.resultsWanted)
-        this.nothing.wanted(readLong(words, rest), words, rest + 4);
+    if (type === EVENT_TYPE.resultsWanted && hosted?.replica.whole !== true) {
+      this.nothing.wanted(readLong(words, rest), words, rest + 4);
       return;
     }
+    if (hosted === undefined) return;
     const { replica } = hosted;
     try {
+      if (replica.quarantine?.take(type, from, rest) === true) return;
       this.stepReplica(hosted, type, from, rest);
     } catch (error) {
-      // A defect: this replica's state is no longer known to be right, so it must not answer.
-      this.detach(replica.group);
-      this.listener.replicaFailed(replica, error);
+      this.failed(replica, error);
     }
+  }
+
+  /** A defect: this replica's state is no longer known to be right, so it must not answer. */
+  private failed(replica: Replica, error: unknown): void {
+    if (this.replica(replica.group) !== replica) return;
+    this.detach(replica.group);
+    this.listener.replicaFailed(replica, error);
+  }
+
+  private quarantine(replica: Replica, difference: Difference): void {
+    const { group } = replica;
+    const hosted = this.replicas.get(group);
+    if (hosted?.replica !== replica || replica.quarantine !== null) return;
+    this.snapshots.fail(replica, "the replica is about to be rebuilt");
+    this.checks.cancel(replica);
+    replica.quarantine = new Quarantine(replica, {
+      engine: this.engine,
+      step: (type, from, rest) => this.stepReplica(hosted, type, from, rest),
+      elected: () => this.listener.quarantinedElected?.(replica),
+      released: (term) => {
+        if (term !== null && replica.leader === this.self.node) this.lead(replica, term);
+        this.listener.replicaServesAgain?.(replica);
+      },
+    });
+    this.listener.replicaDiffers?.(replica, difference);
   }
 
   private stepReplica(hosted: Hosted, type: number, from: Drained, rest: number): void {
@@ -233,19 +285,19 @@ export class Host {
         break;
       case EVENT_TYPE.leaderChanged:
         replica.leader = readLong(words, rest);
+        replica.term = readLong(words, rest + 2);
         if (replica.leader !== this.self.node) replica.leading = false;
         this.leaderChanged(replica);
         break;
       case EVENT_TYPE.leaderReady:
-        replica.leading = true;
-        this.engine.hostReady(replica.group, readLong(words, rest));
-        this.leaderChanged(replica);
+        this.lead(replica, readLong(words, rest));
         break;
       case EVENT_TYPE.beginSnapshot:
         this.snapshots.begin(replica, readLong(words, rest));
         break;
       case EVENT_TYPE.installSnapshot:
         this.snapshots.cancel(replica);
+        this.checks.cancel(replica);
         replica.reset();
         break;
       case EVENT_TYPE.snapshotChunk:
@@ -264,7 +316,14 @@ export class Host {
     }
   }
 
+  private lead(replica: Replica, term: number): void {
+    replica.leading = true;
+    this.engine.hostReady(replica.group, term);
+    this.leaderChanged(replica);
+  }
+
   private leaderChanged(replica: Replica): void {
+    this.checks.leaderChanged(replica);
     replica.onLeaderChange?.();
     this.listener.leaderChanged(replica);
     const waiting = this.leaderWaits.get(replica.group);

@@ -1,5 +1,6 @@
 /** What the host tells the rest of the node. */
 import type { Result } from "../machine/machine.ts";
+import type { Difference } from "./checks.ts";
 import type { Replica } from "./replica.ts";
 
 /** What is told on every node. */
@@ -48,5 +49,18 @@ export interface ClusterListener {
   streamRefused(node: number, reason: number, message: string): void;
 }
 
+/** What is told where replicas compare their states. */
+export interface StateListener {
+  /** A replica's state is not its leader's: it is in quarantine now. */
+  replicaDiffers(replica: Replica, difference: Difference): void;
+  /** A replica that was in quarantine serves again. */
+  replicaServesAgain(replica: Replica): void;
+  /** This node was elected to lead a replica's group. It is in quarantine here. */
+  quarantinedElected(replica: Replica): void;
+}
+
 /** See the head of this file. */
-export interface HostListener extends NodeListener, Partial<ClusterListener> {}
+export interface HostListener
+  extends NodeListener,
+    Partial<ClusterListener>,
+    Partial<StateListener> {}

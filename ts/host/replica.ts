@@ -9,15 +9,18 @@
 import { decodeValue, encodeValue } from "../codec/value.ts";
 import { RaftKVError } from "../errors.ts";
 import { HASH_END } from "../limits.ts";
-import type { CommandOrigin, Result, StateMachine } from "../machine/machine.ts";
+import { Checksum } from "../machine/checksum.ts";
+import type { ChecksumPass, CommandOrigin, Result, StateMachine } from "../machine/machine.ts";
 import { PARKED, Refusal } from "../machine/machine.ts";
 import type { RetainedBatch, SessionImage, Sessions } from "../machine/sessions.ts";
-import { BATCH, ENTRY, FLAG_RETRY, KEY_LENGTH_MASK, RECORD } from "../native/frames.ts";
+import { BATCH, ENTRY, FLAG_HOST, FLAG_RETRY, KEY_LENGTH_MASK, RECORD } from "../native/frames.ts";
 import { Arrivals } from "./arrivals.ts";
+import type { Checks } from "./checks.ts";
 import { ReplicaContext } from "./context.ts";
 import { readLong } from "./drained.ts";
 import { type ForeignResults, LATE } from "./foreign-results.ts";
 import type { Leases } from "./leases.ts";
+import type { Quarantine } from "./quarantine.ts";
 import type { ReadRounds } from "./read-rounds.ts";
 
 /** Who this node is, as batches name it. */
@@ -35,6 +38,7 @@ export interface ReplicaSurroundings {
   readonly leases: Leases;
   readonly rounds: ReadRounds;
   readonly foreign: ForeignResults;
+  readonly checks: Checks;
   readonly settle: SettleRequest;
 }
 
@@ -68,6 +72,14 @@ export class Replica {
   leading = false;
   /** Node id of the leader, 0 when none is known. */
   leader = 0;
+  /** The term in which it leads. */
+  term = 0;
+  /** Counts the commands that its machine was given. */
+  changes = 0;
+  /** The last index at which its state was found to be its leader's. */
+  verified = 0;
+  /** Set while its state is not its leader's: then it answers nobody. */
+  quarantine: Quarantine | null = null;
   /** Index of the last entry that was applied. */
   applied = 0;
   /** Called after entries were applied or a snapshot was installed. */
@@ -80,7 +92,8 @@ export class Replica {
   private readonly rounds: ReadRounds;
   private readonly arrivals = new Arrivals();
   private readonly foreign: ForeignResults;
-  private readonly settleRequest: SettleRequest;
+  private readonly checks: Checks;
+  private readonly settleCaller: SettleRequest;
   private readonly context: ReplicaContext;
   private readonly command = new CurrentCommand();
   private awaitsPreamble = false;
@@ -101,7 +114,8 @@ export class Replica {
     this.leases = surroundings.leases;
     this.rounds = surroundings.rounds;
     this.foreign = surroundings.foreign;
-    this.settleRequest = surroundings.settle;
+    this.checks = surroundings.checks;
+    this.settleCaller = surroundings.settle;
     this.context = new ReplicaContext((origin, result) => this.settleParked(origin, result));
   }
 
@@ -151,9 +165,9 @@ export class Replica {
     this.rounds.end(this.group);
   }
 
-  /** Is the state that of some moment, and not half of a snapshot? */
+  /** Is the state that of some moment, and neither half of a snapshot nor in quarantine? */
   get whole(): boolean {
-    return this.isWhole;
+    return this.isWhole && this.quarantine === null;
   }
 
   /** Applies the entry whose event body starts at word `at`. */
@@ -180,6 +194,22 @@ export class Replica {
       sessions: this.sessions.image(),
     };
     return encodeValue(image);
+  }
+
+  /** Starts a checksum of the present state: of the machine, the sessions and the clock. */
+  checksum(): ChecksumPass {
+    const own = new Checksum();
+    own.addValue([this.context.now, ...this.sessions.positions()]);
+    const pass = this.machine.checksum();
+    return {
+      next(bytes) {
+        const checksum = pass.next(bytes);
+        if (checksum === null) return null;
+        own.addValue(checksum);
+        return own.toString();
+      },
+      close: () => pass.close(),
+    };
   }
 
   /** Starts to install a snapshot. */
@@ -237,7 +267,7 @@ export class Replica {
       command.argumentStart = command.keyStart + (key & KEY_LENGTH_MASK);
       record += (words[record + RECORD.length] as number) >> 2;
       this.context.nextCommand();
-      const result = this.applyCommand(batch, (key & FLAG_RETRY) !== 0);
+      const result = this.applyCommand(batch, key);
       if (own) {
         if (result !== PARKED) this.settleRequest(command.request, result);
       } else if (result === PARKED) {
@@ -248,15 +278,21 @@ export class Replica {
     }
   }
 
-  private applyCommand(batch: RetainedBatch | null, retry: boolean): Result | typeof PARKED {
+  private applyCommand(batch: RetainedBatch | null, key: number): Result | typeof PARKED {
     const { command, sessions } = this;
     const { request, hash } = command;
     if (batch === null) return LATE;
-    if (retry) {
+    if ((key & FLAG_RETRY) !== 0) {
       const before = sessions.find(command.node, command.incarnation, request);
       if (before !== undefined) return before.result;
       if (sessions.isOver(command)) return LATE;
     }
+    if ((key & FLAG_HOST) !== 0) {
+      const done = this.checks.command(this, command, this.context.index);
+      sessions.retain(batch, request, hash, done);
+      return done;
+    }
+    this.changes++;
     const result = this.machine.apply(command, this.context);
     if (result === PARKED) {
       sessions.park(batch, request, hash);
@@ -264,6 +300,11 @@ export class Replica {
       sessions.retain(batch, request, hash, result);
     }
     return result;
+  }
+
+  /** Gives a caller of this node the answer, unless that comes from a state that does not count. */
+  private settleRequest(request: number, result: Result): void {
+    if (this.quarantine?.isSilent !== true) this.settleCaller(request, result);
   }
 
   private settleParked(origin: CommandOrigin, result: Result): void {

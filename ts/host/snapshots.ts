@@ -47,6 +47,14 @@ export class Snapshots {
     this.tasks.splice(at, 1);
   }
 
+  /** Ends the snapshot of a replica, if one is under way: it is of a state that does not count. */
+  fail(replica: Replica, reason: string): void {
+    const task = this.tasks.find((task) => task.replica === replica);
+    if (task === undefined) return;
+    this.cancel(replica);
+    this.engine.failSnapshot(replica.group, task.number, reason);
+  }
+
   /** Ends all snapshots. */
   close(): void {
     for (const task of this.tasks) task.writer.close();

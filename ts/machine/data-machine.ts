@@ -3,8 +3,8 @@
  *
  * Promises: user code that throws, returns a promise or a malformed tuple changes nothing on any
  * replica and is a `COMMAND_FAILED` or `QUERY_FAILED` for its caller; a caller, the state and the
- * retry table never share an object. A snapshot is the whole state, encoded at the moment it
- * starts: for values of moderate size, where a keyspace is for large ones.
+ * retry table never share an object. A snapshot, and a checksum, is of the whole state, encoded at
+ * the moment it starts: for values of moderate size, where a keyspace is for large ones.
  */
 import { isPromise } from "node:util/types";
 import { Reader } from "../codec/reader.ts";
@@ -12,8 +12,10 @@ import { checkStorable } from "../codec/storable.ts";
 import { decodeValue, encodeValue, readValue, writeValueLenient } from "../codec/value.ts";
 import { Writer } from "../codec/writer.ts";
 import { DATA_SNAPSHOT_PIECE_BYTES } from "../limits.ts";
+import { Checksum } from "./checksum.ts";
 import type { DataModule } from "./data-module.ts";
 import {
+  type ChecksumPass,
   type Command,
   EncodedResult,
   type EntryContext,
@@ -121,6 +123,12 @@ export class DataMachine<State, Arg = unknown, Ret = unknown, QArg = Arg, QRet =
         rest = null;
       },
     };
+  }
+
+  checksum(): ChecksumPass {
+    const sum = new Checksum();
+    sum.addValue(this.current);
+    return { next: () => sum.toString(), close: () => undefined };
   }
 
   reset(): void {

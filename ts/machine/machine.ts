@@ -143,7 +143,18 @@ export interface SnapshotWriter {
    * the state at the moment the writer was made, whatever was applied since.
    */
   next(bytes: number): Uint8Array | null;
-  /** Ends the write early or after the last piece; the machine drops its write barrier. */
+  /** Ends the write early or after the last piece; the machine watches over changes no longer. */
+  close(): void;
+}
+
+/** Computes the checksum of a machine's state while commands go on being applied. */
+export interface ChecksumPass {
+  /**
+   * Goes on for about so many bytes of the state. The checksum (16 hexadecimal digits) of the state
+   * at the moment the pass was made, once all of it was seen; before `null`.
+   */
+  next(bytes: number): string | null;
+  /** Ends the pass early or after the checksum was given. */
   close(): void;
 }
 
@@ -153,8 +164,10 @@ export interface StateMachine {
   apply(command: Command, context: EntryContext): Result | typeof PARKED;
   /** Answers a read-only request that came encoded, without changing anything. */
   query(request: Uint8Array): Result;
-  /** Starts a snapshot of the present state; at most one at a time. */
+  /** Starts a snapshot of the present state; others may be under way. */
   snapshot(): SnapshotWriter;
+  /** Starts a checksum of the present state, which is equal on equal replicas. */
+  checksum(): ChecksumPass;
   /** Forgets all state; `restore` calls follow with the pieces of a snapshot, in order. */
   reset(): void;
   /** Takes the next piece of a snapshot in. */

@@ -227,6 +227,17 @@ export class Sessions implements RetainedResults {
     return session.incarnation > incarnation || request < session.acknowledged;
   }
 
+  /** How far each session is, as one number after the other: what replicas compare. */
+  positions(): number[] {
+    const nodes = [...this.sessions].sort(([a], [b]) => a - b);
+    return nodes.flatMap(([node, { incarnation, lastBatch, acknowledged }]) => [
+      node,
+      incarnation,
+      lastBatch,
+      acknowledged,
+    ]);
+  }
+
   /** How many results are kept. */
   get size(): number {
     let size = 0;

@@ -20,6 +20,8 @@ export const ROUTE_GROUP = 0x8000_0000;
 export const KEY_LENGTH_MASK = 0x00ff_ffff;
 /** Flag in a record's key word: this command was sent before. */
 export const FLAG_RETRY = 1 << 24;
+/** Flag in a record's key word: this command is for the replicas' hosts and not for their machine. */
+export const FLAG_HOST = 1 << 25;
 
 /** Words of an entry's header. */
 export const ENTRY = { version: 0, batches: 1, now: 2, seed: 4, headerBytes: 24 } as const;

@@ -1,5 +1,5 @@
 /**
- * Entries as bytes: the same form in snapshots, transfers and digests.
+ * Entries as bytes: the same form in snapshots and transfers, nearly the same in checksums.
  *
  * An entry is: hash, fingerprint, version, size, key, and its value; a tombstone has no value, and
  * `undefined` stands in its place, which no entry can have as its value.
@@ -10,6 +10,7 @@ import {
   readKey,
   readValue,
   type Writer,
+  writeComparableValue,
   writeKey,
   writeValue,
   writeValueLenient,
@@ -29,17 +30,27 @@ export interface EntryImage {
 
 /** Appends an entry. */
 export function writeEntry(writer: Writer, entry: ShardEntry): void {
-  writeValue(writer, entry.hash);
-  writeValue(writer, entry.fingerprint);
-  writeValue(writer, entry.version);
-  writeValue(writer, entry.size);
-  writeKey(writer, entry.key);
+  writeHead(writer, entry);
   try {
     writeValue(writer, entry.value);
   } catch {
     // What a callback put into its value after it was checked must not stop a snapshot.
     writeValueLenient(writer, entry.value, () => undefined);
   }
+}
+
+/** Appends an entry in the form that is the same on equal replicas. */
+export function writeComparableEntry(writer: Writer, entry: ShardEntry): void {
+  writeHead(writer, entry);
+  writeComparableValue(writer, entry.value);
+}
+
+function writeHead(writer: Writer, entry: ShardEntry): void {
+  writeValue(writer, entry.hash);
+  writeValue(writer, entry.fingerprint);
+  writeValue(writer, entry.version);
+  writeValue(writer, entry.size);
+  writeKey(writer, entry.key);
 }
 
 /** Reads what `writeEntry` wrote. */

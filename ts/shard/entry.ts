@@ -31,7 +31,7 @@ export class ShardEntry {
   size: number;
   /** The shard's change count when this entry last changed. */
   version: number;
-  /** Number of the latest snapshot that has this entry, or that it must not be in. */
+  /** Number of the latest view that has this entry, or that it must not be in. */
   epoch: number;
   /** The next entry of the same key, in another shard of this node. */
   other: ShardEntry | null = null;

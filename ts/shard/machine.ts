@@ -8,6 +8,7 @@
 import { decodeValue, encodeValue, isPrimitive } from "../codec/index.ts";
 import { GARBAGE_PER_COMMAND } from "../limits.ts";
 import type {
+  ChecksumPass,
   Command,
   EntryContext,
   PARKED,
@@ -18,8 +19,8 @@ import type {
 } from "../machine/machine.ts";
 import { EncodedResult, Refusal } from "../machine/machine.ts";
 import { answerQuery } from "./answer.ts";
+import { ShardChecksum } from "./checksum.ts";
 import { describeThrown } from "./describe.ts";
-import { digestOf } from "./digest.ts";
 import type { KeyIdentity, KeyIndex, ShardEntry } from "./entry.ts";
 import { commandLength, Executor } from "./execute.ts";
 import { applyKeyless } from "./keyless.ts";
@@ -192,9 +193,8 @@ export class ShardMachine implements StateMachine {
     this.state.garbage.clear();
   }
 
-  /** A checksum of the replicated state, equal on equal replicas; it costs a pass over all. */
-  digest(): string {
-    return digestOf(this.state);
+  checksum(): ChecksumPass {
+    return new ShardChecksum(this.state);
   }
 
   private park(command: Command, now: number): Refusal | typeof PARKED {

@@ -3,9 +3,8 @@
  *
  * A snapshot is a sequence of pieces, each a format version and then records: one header, the
  * entries, parked commands and retry results of a hand-over, and an end record that counts the
- * entries. The header is taken when the writer is made; an entry is written when its turn comes
- * or just before it changes (`protect`), whichever is first. Entries made later are left out. Which
- * entries are owned, frozen or buffered follows from the header's ranges.
+ * entries. The header is taken when the writer is made, and so is the view that gives the entries.
+ * Which entries are owned, frozen or buffered follows from the header's ranges.
  */
 import { Reader, readValue, Writer, writeValue } from "../codec/index.ts";
 import { RaftKVError } from "../errors.ts";
@@ -16,10 +15,10 @@ import { ChangeLog } from "./changes.ts";
 import type { ShardEntry } from "./entry.ts";
 import { readEntry, writeEntry } from "./entry-bytes.ts";
 import type { ParkedCommand } from "./parking.ts";
-import type { ShardState, WriteBarrier } from "./state.ts";
+import type { ShardState } from "./state.ts";
 import { type EndedTransfer, type ShardStatus, type StatusImage, statusImage } from "./status.ts";
-import type { HashTable } from "./table.ts";
 import { Tally } from "./tally.ts";
+import { StateView } from "./view.ts";
 
 const FORMAT = 1;
 const RECORD = { header: 1, entry: 2, parked: 3, result: 4, end: 5 } as const;
@@ -55,12 +54,11 @@ export function headerOf(state: ShardState): Header {
 }
 
 /** Writes a snapshot, see the head of this file. */
-export class ShardSnapshotWriter implements SnapshotWriter, WriteBarrier {
-  private readonly state: ShardState;
-  private readonly sources: { readonly table: HashTable; cursor: number }[];
+export class ShardSnapshotWriter implements SnapshotWriter {
+  private readonly view: StateView;
   private readonly parked: readonly ParkedCommand[];
   private readonly results: readonly RetainedResult[];
-  /** What was protected and does not fit the piece being written. */
+  /** What was written before its turn and does not fit the piece being written. */
   private readonly pieces: Uint8Array[] = [];
   private readonly writer = new Writer();
   private entries = 0;
@@ -68,41 +66,30 @@ export class ShardSnapshotWriter implements SnapshotWriter, WriteBarrier {
   private ended = false;
 
   constructor(state: ShardState) {
-    this.state = state;
-    this.sources = [{ table: state.table, cursor: 0 }];
     this.parked = state.parking.list();
     this.results = state.status.type === "handedOver" ? state.status.results : [];
-    state.epoch++;
-    state.barrier = this;
     this.startPiece();
     this.writeRecord(RECORD.header, headerOf(state));
+    this.view = new StateView(state, (entry) => this.writeEntry(entry));
   }
 
   next(bytes: number): Uint8Array | null {
     const ready = this.pieces.shift();
     if (ready !== undefined) return ready;
     if (this.ended) return null;
-    while (this.writer.length < bytes) {
-      if (this.writeOther() || this.writeEntries(bytes)) continue;
+    const isFull = () => this.writer.length >= bytes || this.pieces.length > 0;
+    while (!isFull()) {
+      if (this.writeOther() || this.view.walk(isFull)) continue;
       this.writeRecord(RECORD.end, this.entries);
       this.close();
       break;
     }
-    return this.takePiece();
+    return this.pieces.shift() ?? this.takePiece();
   }
 
   close(): void {
     this.ended = true;
-    if (this.state.barrier === this) this.state.barrier = null;
-  }
-
-  protect(entry: ShardEntry): void {
-    this.writeOne(entry);
-    if (this.writer.length >= SNAPSHOT_PIECE_BYTES) this.pieces.push(this.takePiece());
-  }
-
-  keep(cut: HashTable): void {
-    if (cut.count > 0) this.sources.push({ table: cut, cursor: 0 });
+    this.view.close();
   }
 
   /** Writes the next parked command or retry result, if one is left. */
@@ -119,26 +106,12 @@ export class ShardSnapshotWriter implements SnapshotWriter, WriteBarrier {
     return true;
   }
 
-  /** Writes entries until the piece is full; `false` when none is left. */
-  private writeEntries(bytes: number): boolean {
-    const source = this.sources[0];
-    if (source === undefined) return false;
-    const wasLast = source.table.walk(source.cursor, Number.POSITIVE_INFINITY, (entry) => {
-      // Written entries of the same hash are skipped by their epoch when the walk goes on.
-      source.cursor = entry.hash;
-      if (this.writer.length >= bytes) return false;
-      if (entry.epoch !== this.state.epoch) this.writeOne(entry);
-      return true;
-    });
-    if (wasLast) this.sources.shift();
-    return true;
-  }
-
-  private writeOne(entry: ShardEntry): void {
-    entry.epoch = this.state.epoch;
+  private writeEntry(entry: ShardEntry): void {
     this.entries++;
     writeValue(this.writer, RECORD.entry);
     writeEntry(this.writer, entry);
+    // What changes may come at any time, and no piece may grow by it.
+    if (this.writer.length >= SNAPSHOT_PIECE_BYTES) this.pieces.push(this.takePiece());
   }
 
   private writeRecord(record: number, content: unknown): void {

@@ -2,7 +2,7 @@
  * The replicated state of one shard and the few ways in which an entry of it can change.
  *
  * Every change of an entry goes through this file, which keeps statistics, key index, the running
- * transfer's notes and the write barrier of a running snapshot in step with the table.
+ * transfer's notes and the running views (snapshots, checksums) in step with the table.
  */
 import type { RetainedResults } from "../machine/machine.ts";
 import { type KeyIdentity, type KeyIndex, link, ShardEntry, unlink } from "./entry.ts";
@@ -12,14 +12,7 @@ import type { ShardMachine } from "./machine.ts";
 import { Parking } from "./parking.ts";
 import type { Copying, EndedTransfer, HashRange, Receiving, ShardStatus } from "./status.ts";
 import { HashTable } from "./table.ts";
-
-/** What a running snapshot must be told before things change. */
-export interface WriteBarrier {
-  /** The entry is about to change or to leave the table. */
-  protect(entry: ShardEntry): void;
-  /** The entries were cut out of the table and will not change any more. */
-  keep(cut: HashTable): void;
-}
+import type { StateView } from "./view.ts";
 
 /** The state of a shard, see the head of this file. */
 export class ShardState {
@@ -42,9 +35,10 @@ export class ShardState {
   size = 0;
   /** Load counted on this node since it was last taken; not replicated. */
   load = 0;
-  /** Number of the latest snapshot, and its barrier while it is being written. */
+  /** Number of the latest view. */
   epoch = 0;
-  barrier: WriteBarrier | null = null;
+  /** The views under way, in the order of their numbers. */
+  private views: readonly StateView[] = [];
   /** The status again while it is `copying`: what every command looks at. */
   copying: Copying | null = null;
   private readonly owner: ShardMachine;
@@ -187,13 +181,33 @@ export class ShardState {
   /** Drops all entries of a range; their places in the key index are cleared bit by bit. */
   drop(start: number, end: number): void {
     const cut = this.table.cut(start, end);
-    if (this.barrier !== null) this.barrier.keep(cut);
+    for (const view of this.views) view.keep(cut);
     this.garbage.add(cut);
   }
 
   /** Must be called before an entry changes or leaves the table. */
   protect(entry: ShardEntry): void {
-    if (this.barrier !== null && entry.epoch !== this.epoch) this.barrier.protect(entry);
+    if (this.views.length > 0 && entry.epoch !== this.epoch) this.show(entry, this.epoch);
+  }
+
+  /** Has the views up to this number take an entry that do not have it yet. */
+  show(entry: ShardEntry, number: number): void {
+    const { epoch } = entry;
+    entry.epoch = number;
+    for (const view of this.views) {
+      if (view.number > epoch && view.number <= number) view.take(entry);
+    }
+  }
+
+  /** A view begins; returns its number. */
+  beginView(view: StateView): number {
+    this.views = [...this.views, view];
+    return ++this.epoch;
+  }
+
+  /** A view ends. */
+  endView(view: StateView): void {
+    this.views = this.views.filter((other) => other !== view);
   }
 
   private copyingOf(hash: number): Copying | null {

@@ -4,6 +4,7 @@
  *
  * The checksum covers key and version of each entry and does not depend on their order.
  */
+import { scramble } from "../machine/checksum.ts";
 import type { ShardEntry } from "./entry.ts";
 
 /** A tally as plain data. */
@@ -65,12 +66,4 @@ function mixHigh(entry: ShardEntry): number {
 function scrambleVersion(version: number): number {
   const upper = (version / 2 ** 32) | 0;
   return scramble((version | 0) ^ Math.imul(upper, 0x27d4eb2f) ^ 0x165667b1);
-}
-
-/** The finaliser of MurmurHash3. */
-export function scramble(value: number): number {
-  let mixed = value;
-  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b);
-  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
-  return mixed ^ (mixed >>> 16);
 }
