@@ -41,6 +41,7 @@ const ACTIONS = {
   MERGE_IMPOSSIBLE: "fix",
   MODULE_NOT_BOUND: "fix",
   NOT_ACTIVE: "fix",
+  NOT_DETERMINISTIC: "fix",
   NOT_FOUND: "fix",
   NOT_INACTIVE: "fix",
   NO_LEADER: "retry",

@@ -236,3 +236,5 @@ export const REBUILD_IDLE_MS_MAX = 10_000;
 export const REBUILD_CALL_MS = 5_000;
 /** Milliseconds before a replica that could not be rebuilt is tried again. */
 export const REBUILD_RETRY_MS = 200;
+/** Commands that are not deterministic that are told of, for each time that a node leads a shard. */
+export const DETERMINISM_REPORTS_MAX = 100;

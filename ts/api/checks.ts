@@ -89,7 +89,11 @@ export function checkRaftOptions(options: unknown): void {
   if (options === undefined) return;
   judged("INVALID_OPTION", "The options of a keyspace's groups", () => {
     if (!isRecord(options)) throw invalidOption("raftOptions", options, "an object");
-    checkNames("option of a keyspace's groups", options, ["replicas"]);
+    checkNames("option of a keyspace's groups", options, ["replicas", "checkDeterminism"]);
+    const { checkDeterminism } = options;
+    if (checkDeterminism !== undefined && typeof checkDeterminism !== "boolean") {
+      throw invalidOption("checkDeterminism", checkDeterminism, "true or false");
+    }
     if (options.replicas !== undefined) checkReplicas(options.replicas, "INVALID_OPTION");
   });
 }

@@ -266,7 +266,11 @@ export class Core implements HostListener {
   /** Tells the program about something that ended no call. */
   warn(message: string, cause: unknown): void {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    const error = new RaftKVError("INTERNAL", `${message}: ${reason}`, { cause });
+    this.tell(new RaftKVError("INTERNAL", `${message}: ${reason}`, { cause }));
+  }
+
+  /** Tells the program of an error that ended no call. */
+  tell(error: RaftKVError): void {
     this.log("warn", error.message);
     this.events.emit("warning", error);
   }

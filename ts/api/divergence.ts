@@ -68,8 +68,8 @@ export class Divergence {
 
   /** A replica that was in quarantine serves again. */
   replicaServesAgain(replica: Replica): void {
-    const { client, settings } = this.core;
-    settings.logger?.info(`the replica of ${replica.name} on this node serves again`);
+    const { client } = this.core;
+    this.core.log("info", `the replica of ${replica.name} on this node serves again`);
     // Answers that were held back are asked for again; those that are known are only repeated.
     client.replicaRemoved(replica.group);
   }
@@ -106,7 +106,8 @@ export class Divergence {
       checksum,
       leaderChecksum,
     };
-    core.settings.logger?.error(
+    core.log(
+      "error",
       `the replica of ${name} on ${event.node} is not what the one on ${event.leader}, which leads, ` +
         `is at index ${index}: a command of its module is not pure, or memory is damaged. ` +
         "It serves no more until it is rebuilt",

@@ -16,6 +16,7 @@ import type { FleetGroup } from "../fleet/state.ts";
 import type { Replica } from "../host/replica.ts";
 import { DataMachine } from "../machine/data-machine.ts";
 import type { Sessions } from "../machine/sessions.ts";
+import { DeterminismCheck } from "../shard/determinism.ts";
 import type { KeyIndex } from "../shard/entry.ts";
 import { ShardMachine } from "../shard/machine.ts";
 import type { LeaderHook, ValuePerKey } from "../shard/module.ts";
@@ -46,6 +47,8 @@ export class LocalKeyspace implements KeyspaceReplica {
   number = -1;
   module: ValuePerKey | undefined;
   hook: LeaderHook | undefined;
+  /** Are commands run twice, to see whether they are pure? */
+  isChecked = false;
   private readonly keyspaces: LocalKeyspaces;
 
   constructor(name: string, core: Core, keyspaces: LocalKeyspaces) {
@@ -126,11 +129,17 @@ export class LocalKeyspaces implements KeyspacesOfNode {
   }
 
   /** Binds code to a keyspace, unless the program has bound some already. */
-  async bind(name: string, module: ValuePerKey, hook: LeaderHook | null): Promise<LocalKeyspace> {
+  async bind(
+    name: string,
+    module: ValuePerKey,
+    hook: LeaderHook | null,
+    isChecked: boolean,
+  ): Promise<LocalKeyspace> {
     const keyspace = this.get(name);
     if (keyspace.module === undefined) {
       keyspace.module = module;
       keyspace.hook = hook ?? undefined;
+      keyspace.isChecked = isChecked;
       this.core.groups.bind(keyspaceModule(name), (group, sessions) =>
         this.buildShard(keyspace, group, sessions),
       );
@@ -175,8 +184,16 @@ export class LocalKeyspaces implements KeyspacesOfNode {
     if (replica.name === DIRECTORY_NAME) this.onDirectoryLeader?.(replica.leading);
     const shard = replica.machine;
     if (!(shard instanceof ShardMachine)) return;
-    const hook = this.byName.get(shard.keyspace)?.hook;
+    const keyspace = this.byName.get(shard.keyspace);
+    const hook = keyspace?.hook;
     shard.observer = replica.leading && hook ? new HookObserver(hook, shard, this.core) : null;
+    const tell = (message: string) => {
+      const where = { keyspace: shard.keyspace, shard: replica.name };
+      this.core.tell(new RaftKVError("NOT_DETERMINISTIC", message, where));
+    };
+    const checked = replica.leading && keyspace?.isChecked ? keyspace.module : undefined;
+    shard.check =
+      checked === undefined ? null : new DeterminismCheck(shard.keyspace, checked, tell);
   }
 
   keyspaceOf(route: number): string | undefined {

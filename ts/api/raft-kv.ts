@@ -22,6 +22,13 @@ export type Policy = SplitMergePolicy | SplitMergePolicyInput;
 export interface RaftOptions {
   /** Replicas of each shard, 3 by default; while there are fewer nodes, as many as there are. */
   readonly replicas?: number;
+  /**
+   * Runs each command twice on the node that leads the key's shard, the second time on copies, and
+   * gives a `warning` (`NOT_DETERMINISTIC`) when it came out differently; the first outcome counts.
+   * For development: commands cost about three times as much. It is this program's own choice and
+   * not kept with the keyspace. Default false.
+   */
+  readonly checkDeterminism?: boolean;
 }
 
 /** See the head of this file. Every function rejects with a `RaftKVError`. */
@@ -83,15 +90,17 @@ export class RaftKVFunctions {
     return new Keyspace(name, this.lifecycle);
   }
 
-  /** Binds this node's code to a keyspace, registered or not. */
+  /** Binds this node's code to a keyspace, registered or not. Of the options, `replicas` is unused. */
   async bindKeyspace<Value, K, Command, Ret, Query, QueryRet>(
     name: string,
     module: ValuePerKey<Value, K, Command, Ret, Query, QueryRet>,
     hook: LeaderHook<Value, K, Command, Ret, Query, QueryRet> | null = null,
+    options?: RaftOptions,
   ): Promise<Keyspace<K, Command, Ret, Query, QueryRet>> {
     checkKeyspaceName(name);
     checkModule(module, hook);
-    await this.bind(name, module, hook);
+    checkRaftOptions(options);
+    await this.bind(name, module, hook, options);
     return new Keyspace(name, this.lifecycle);
   }
 
@@ -212,12 +221,18 @@ export class RaftKVFunctions {
     checkModule(module, hook);
     const fields = checkPolicy(policy);
     checkRaftOptions(raftOptions);
-    await this.bind(name, module, hook);
+    await this.bind(name, module, hook, raftOptions);
     return { service, fields };
   }
 
-  private async bind(name: string, module: unknown, hook: unknown): Promise<void> {
+  private async bind(
+    name: string,
+    module: unknown,
+    hook: unknown,
+    options: RaftOptions | undefined,
+  ): Promise<void> {
     const keyspaces = this.lifecycle.keyspaces();
-    await keyspaces.bind(name, module as ValuePerKey, hook as LeaderHook | null);
+    const isChecked = options?.checkDeterminism === true;
+    await keyspaces.bind(name, module as ValuePerKey, hook as LeaderHook | null, isChecked);
   }
 }

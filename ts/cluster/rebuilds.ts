@@ -131,9 +131,8 @@ export class Rebuilds {
       }
     }
     ports.warn(
-      `no other replica of ${replica.name} can lead: the state of this node's replica, which ` +
-        "differed from that of an earlier leader, counts from now on",
-      undefined,
+      `no other replica of ${replica.name} can lead`,
+      "the state of this node's, which was not an earlier leader's, counts from now on",
     );
     quarantine?.trust();
   }

@@ -9,12 +9,19 @@ import { checkStorable, encodeValue } from "../codec/index.ts";
 import type { EntryContext, Result } from "../machine/machine.ts";
 import { EncodedResult, Refusal } from "../machine/machine.ts";
 import { describeKey, describeThrown, describeValue, ignoreRejection } from "./describe.ts";
+import type { DeterminismCheck } from "./determinism.ts";
 import type { CommandContext, ValuePerKey } from "./module.ts";
+
+/** Time and chance of a command. */
+export type CommandTime = Pick<EntryContext, "now" | "random">;
+
+/** Runs a command, and looks at it while it does. */
+export type CommandCheck = Pick<DeterminismCheck, "run">;
 
 /** Time and chance of the entry being applied. One object for all commands; not to be kept. */
 class ReusedContext implements CommandContext {
   now = 0;
-  entry: EntryContext | null = null;
+  entry: CommandTime | null = null;
   readonly random = (): number => {
     if (this.entry === null) throw new Error("random() was called after the command had ended");
     return this.entry.random();
@@ -30,6 +37,8 @@ export class CommandRunner {
   load = 0;
   next: unknown = undefined;
   nextSize = 0;
+  /** Runs the callback in place of this, if set. */
+  check: CommandCheck | null = null;
   private readonly keyspace: string;
   private readonly module: ValuePerKey;
   private readonly context = new ReusedContext();
@@ -39,20 +48,34 @@ export class CommandRunner {
     this.module = module;
   }
 
-  /** Calls the callback. A refusal means that nothing may change. */
+  /** Calls the callback, under the check if there is one. A refusal: nothing may change. */
   run(
     previous: unknown,
     size: number,
     key: unknown,
     argument: unknown,
-    entry: EntryContext,
+    entry: CommandTime,
+  ): Refusal | null {
+    const { check } = this;
+    return check === null
+      ? this.call(previous, size, key, argument, entry)
+      : check.run(this, previous, size, key, argument, entry);
+  }
+
+  /** Calls the callback. A refusal means that nothing may change. */
+  call(
+    previous: unknown,
+    size: number,
+    key: unknown,
+    argument: unknown,
+    entry: CommandTime,
   ): Refusal | null {
     const { context } = this;
     context.now = entry.now;
     context.entry = entry;
     let fault: string | null;
     try {
-      fault = this.check(this.module.command(previous, size, key, argument, context));
+      fault = this.take(this.module.command(previous, size, key, argument, context));
     } catch (thrown) {
       ignoreRejection(thrown);
       fault = describeThrown(thrown);
@@ -62,7 +85,7 @@ export class CommandRunner {
     return commandFailed(this.keyspace, key, fault);
   }
 
-  private check(outcome: unknown): string | null {
+  private take(outcome: unknown): string | null {
     if (!Array.isArray(outcome) || outcome.length !== 4) {
       ignoreRejection(outcome);
       return `it must return [ret, load, nextValue, nextSize], not ${describeValue(outcome)}`;

@@ -5,7 +5,7 @@
 import { isPrimitive, type Key, keyIdentity, Reader, readKey, readValue } from "../codec/index.ts";
 import type { Command, EntryContext, Result } from "../machine/machine.ts";
 import { Refusal } from "../machine/machine.ts";
-import { CommandRunner } from "./command.ts";
+import { type CommandCheck, CommandRunner } from "./command.ts";
 import { describeThrown } from "./describe.ts";
 import type { KeyIdentity, ShardEntry } from "./entry.ts";
 import type { ValuePerKey } from "./module.ts";
@@ -24,6 +24,11 @@ export class Executor {
   constructor(keyspace: string, module: ValuePerKey, observer: ShardObserver | null) {
     this.runner = new CommandRunner(keyspace, module);
     this.observer = observer;
+  }
+
+  /** What looks at commands while they run; `null` when nothing does. */
+  set check(check: CommandCheck | null) {
+    this.runner.check = check;
   }
 
   /** A command on one key, which the shard owns. */

@@ -20,6 +20,7 @@ import type {
 import { EncodedResult, Refusal } from "../machine/machine.ts";
 import { answerQuery } from "./answer.ts";
 import { ShardChecksum } from "./checksum.ts";
+import type { CommandCheck } from "./command.ts";
 import { describeThrown } from "./describe.ts";
 import type { KeyIdentity, KeyIndex, ShardEntry } from "./entry.ts";
 import { commandLength, Executor } from "./execute.ts";
@@ -74,6 +75,11 @@ export class ShardMachine implements StateMachine {
 
   set observer(observer: ShardObserver | null) {
     this.executor.observer = observer;
+  }
+
+  /** Runs commands twice, to see whether they are pure; set while this node leads, if at all. */
+  set check(check: CommandCheck | null) {
+    this.executor.check = check;
   }
 
   /** Does the shard own the hash now? */
