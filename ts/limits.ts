@@ -76,6 +76,8 @@ export const PARKED_COMMANDS_MAX = 10_000;
 /** Bytes of the commands that a shard holds while it waits for a range to arrive. */
 export const PARKED_BYTES_MAX = 4 * 1024 * 1024;
 
+/** Entries that a shard finds again without decoding their keys; a power of two. */
+export const RECENT_ENTRIES_MAX = 128 * 1024;
 /** Keys that a walk over a keyspace reads at a time. */
 export const KEYS_PAGE = 1000;
 /** Key hashes are below this: they have 27 bits. */

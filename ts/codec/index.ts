@@ -1,6 +1,13 @@
 /** The codec's public face: keys and values to bytes and back. */
 
-export { type Key, type KeyIdentity, keyIdentity, readKey, writeKey } from "./key.ts";
+export {
+  isShortTextKey,
+  type Key,
+  type KeyIdentity,
+  keyIdentity,
+  readKey,
+  writeKey,
+} from "./key.ts";
 export { Reader } from "./reader.ts";
 export { checkStorable } from "./storable.ts";
 export {

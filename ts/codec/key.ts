@@ -8,7 +8,7 @@ import { KEY_BYTES_MAX, KEY_NESTING_MAX } from "../limits.ts";
 import { kindOf } from "./kind.ts";
 import { isNumberTag, readBigint, readNumber, writeBigint, writeNumber } from "./number.ts";
 import { corrupted, type Reader, readByte, readLength, take } from "./reader.ts";
-import { TAG } from "./tags.ts";
+import { SHORT_TEXT, SHORT_TEXT_MAX, TAG } from "./tags.ts";
 import { isTextTag, readText, writeText } from "./text.ts";
 import { Writer, writeByte, writeBytes, writeVarint } from "./writer.ts";
 
@@ -37,6 +37,26 @@ export function writeKey(w: Writer, key: unknown): void {
 export function readKey(r: Reader): Key {
   const tag = readByte(r);
   return tag >= 0x80 ? readText(r, tag) : readPart(r, tag, 0);
+}
+
+/**
+ * Are these the bytes of a key that is a short text of single-byte characters? For others this says
+ * no, whatever the bytes are.
+ */
+export function isShortTextKey(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  key: unknown,
+): key is string {
+  if (typeof key !== "string") return false;
+  const { length } = key;
+  if (length > SHORT_TEXT_MAX || bytes[start] !== (SHORT_TEXT | length)) return false;
+  if (end - start !== length + 1) return false;
+  for (let at = 0; at < length; at++) {
+    if (bytes[start + 1 + at] !== key.charCodeAt(at)) return false;
+  }
+  return true;
 }
 
 const scratch = new Writer(256);

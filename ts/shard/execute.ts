@@ -2,7 +2,15 @@
  * Carries commands out: decodes key and argument, finds the entry, calls the user's code and makes
  * its outcome the state. This is the hot path of the whole machine.
  */
-import { isPrimitive, type Key, keyIdentity, Reader, readKey, readValue } from "../codec/index.ts";
+import {
+  isPrimitive,
+  isShortTextKey,
+  type Key,
+  keyIdentity,
+  Reader,
+  readKey,
+  readValue,
+} from "../codec/index.ts";
 import type { Command, EntryContext, Result } from "../machine/machine.ts";
 import { Refusal } from "../machine/machine.ts";
 import { type CommandCheck, CommandRunner } from "./command.ts";
@@ -35,24 +43,30 @@ export class Executor {
   keyed(state: ShardState, command: Command, context: EntryContext): Result {
     const { hash, bytes } = command;
     const fingerprint = command.fingerprint | 0;
+    let entry = recentEntry(state, command, fingerprint);
     let key: Key;
     let identity: KeyIdentity;
     let argument: unknown;
     try {
-      keyReader.reset(bytes, command.keyStart);
-      key = readKey(keyReader);
-      identity = keyIdentity(key);
       argumentReader.reset(bytes, command.argumentStart);
       argument = readValue(argumentReader);
     } catch (thrown) {
-      return new Refusal("REJECTED", `the command cannot be read: ${describeThrown(thrown)}`);
+      return unreadable(thrown);
     }
-    const entry = state.find(hash, fingerprint, identity);
-    const { runner } = this;
+    if (entry !== undefined) return this.changed(state, entry, entry.key, argument, context);
+    try {
+      keyReader.reset(bytes, command.keyStart);
+      key = readKey(keyReader);
+      identity = keyIdentity(key);
+    } catch (thrown) {
+      return unreadable(thrown);
+    }
+    entry = state.find(hash, fingerprint, identity);
     if (entry !== undefined) {
-      const refusal = this.change(state, entry, key, argument, false, context);
-      return refusal === null ? runner.result : refusal;
+      state.table.remember(entry);
+      return this.changed(state, entry, key, argument, context);
     }
+    const { runner } = this;
     const refusal = runner.run(undefined, 0, key, argument, context);
     if (refusal !== null) return refusal;
     state.load += runner.load;
@@ -78,6 +92,17 @@ export class Executor {
       if (refusal !== null) failed++;
     }
     return failed;
+  }
+
+  private changed(
+    state: ShardState,
+    entry: ShardEntry,
+    key: unknown,
+    argument: unknown,
+    context: EntryContext,
+  ): Result {
+    const refusal = this.change(state, entry, key, argument, false, context);
+    return refusal === null ? this.runner.result : refusal;
   }
 
   private change(
@@ -121,6 +146,21 @@ export class Executor {
     }
     observer.changed();
   }
+}
+
+function unreadable(thrown: unknown): Refusal {
+  return new Refusal("REJECTED", `the command cannot be read: ${describeThrown(thrown)}`);
+}
+
+/** The entry of a command's key, if that is known without a look-up by the key itself. */
+function recentEntry(
+  state: ShardState,
+  { hash, bytes, keyStart, argumentStart }: Command,
+  fingerprint: number,
+): ShardEntry | undefined {
+  const entry = state.table.findRecent(hash, fingerprint);
+  const isIt = entry !== undefined && isShortTextKey(bytes, keyStart, argumentStart, entry.key);
+  return isIt ? entry : undefined;
 }
 
 /** Bytes from a command's key to the end of its argument. Throws when they cannot be read. */

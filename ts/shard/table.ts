@@ -7,6 +7,7 @@
  * Order is total (hash, fingerprint, identity) and so the same on every replica.
  */
 import type { KeyIdentity, ShardEntry } from "./entry.ts";
+import { RecentEntries } from "./recent.ts";
 
 const BITS_PER_LEVEL = 4;
 const FANOUT = 1 << BITS_PER_LEVEL;
@@ -29,6 +30,8 @@ export type Visit = (entry: ShardEntry) => boolean;
 
 /** The table, see the head of this file. */
 export class HashTable {
+  /** Some of the entries; none that is not in the table. */
+  private readonly recent = new RecentEntries();
   private root: Node | null = null;
 
   /** How many entries it holds. */
@@ -55,6 +58,16 @@ export class HashTable {
     return undefined;
   }
 
+  /** An entry with these hashes that commands were about lately. */
+  findRecent(hash: number, fingerprint: number): ShardEntry | undefined {
+    return this.recent.find(hash, fingerprint);
+  }
+
+  /** Lets an entry that is in the table be found by `findRecent`, for a while. */
+  remember(entry: ShardEntry): void {
+    this.recent.add(entry, this.count);
+  }
+
   /** Adds an entry whose key is not in the table. */
   insert(entry: ShardEntry): void {
     this.root = insertInto(this.root, entry, TOP_SHIFT);
@@ -62,6 +75,7 @@ export class HashTable {
 
   /** Removes an entry that is in the table. */
   remove(entry: ShardEntry): void {
+    this.recent.delete(entry);
     this.root = removeFrom(this.root, entry, TOP_SHIFT);
   }
 
@@ -84,6 +98,7 @@ export class HashTable {
   cut(start: number, end: number): HashTable {
     const cut = new HashTable();
     const parts = cutNode(this.root, 0, TOP_SHIFT + BITS_PER_LEVEL, start, end);
+    this.recent.clear();
     this.root = parts.kept;
     cut.root = parts.cut;
     return cut;
@@ -91,6 +106,7 @@ export class HashTable {
 
   /** Forgets everything. */
   clear(): void {
+    this.recent.clear();
     this.root = null;
   }
 }
