@@ -195,6 +195,8 @@ export const ADMIN_WAIT_MS = 60_000;
 export const ADMIN_DRAIN_MS = 600_000;
 /** Milliseconds between two looks at whether what was asked for has come about. */
 export const ADMIN_POLL_MS = 20;
+/** Bytes of committed entries that wait to be applied on a node that counts as ready. */
+export const READY_APPLY_BYTES_MAX = 8 * 1024 * 1024;
 /** Shards that `top` shows at most. */
 export const TOP_SHARDS_MAX = 1_000;
 /** Log lines that a node keeps for a system dump. */

@@ -1,5 +1,6 @@
 /** Everything that the admin server of a node answers; each area has its own file of routes. */
 import { AdminFunctions } from "../admin/admin.ts";
+import { healthRoutes } from "../admin/http/health.ts";
 import type { Route } from "../admin/http/route.ts";
 import { verbRoutes } from "../admin/http/verbs.ts";
 import type { NodeLifecycle } from "./lifecycle.ts";
@@ -7,5 +8,9 @@ import type { NodeLifecycle } from "./lifecycle.ts";
 /** See the head of this file. */
 export function adminRoutes(lifecycle: NodeLifecycle): Route[] {
   const admin = new AdminFunctions(() => lifecycle.adminPorts());
-  return [...verbRoutes(admin)];
+  const health = healthRoutes({
+    metrics: (options) => lifecycle.metrics(options),
+    readiness: () => lifecycle.readiness(),
+  });
+  return [...verbRoutes(admin), ...health];
 }

@@ -48,7 +48,11 @@ export interface RaftKVEvents {
 
 /** A typed `EventEmitter`; listeners that throw disturb nothing but themselves. */
 export class RaftKVEventEmitter extends EventEmitter<RaftKVEvents> {
+  /** @internal How often each event was told, whether anybody listened or not. */
+  readonly counts = new Map<keyof RaftKVEvents, number>();
+
   override emit<Name extends keyof RaftKVEvents>(name: Name, ...args: RaftKVEvents[Name]): boolean {
+    this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
     let called = false;
     for (const listener of this.rawListeners(name)) {
       called = true;

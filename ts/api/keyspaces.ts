@@ -16,6 +16,7 @@ import type { FleetGroup } from "../fleet/state.ts";
 import type { Replica } from "../host/replica.ts";
 import { DataMachine } from "../machine/data-machine.ts";
 import type { Sessions } from "../machine/sessions.ts";
+import type { Histogram } from "../metrics/histogram.ts";
 import { DeterminismCheck } from "../shard/determinism.ts";
 import type { KeyIndex } from "../shard/entry.ts";
 import { ShardMachine } from "../shard/machine.ts";
@@ -147,6 +148,13 @@ export class LocalKeyspaces implements KeyspacesOfNode {
     await this.core.announce([keyspaceModule(name)]);
     this.core.groups.reconcile();
     return keyspace;
+  }
+
+  /** How many queries were made of each keyspace that exists, and how long some of them took. */
+  asked(): { readonly name: string; readonly count: number; readonly durations: Histogram }[] {
+    return [...this.byNumber.values()].map(({ name, queries }) => ({
+      ...{ name, count: queries.asked, durations: queries.durations },
+    }));
   }
 
   /** Forgets the code of a removed keyspace: one that is registered under its name is another. */

@@ -13,6 +13,7 @@ import { RaftKVEventEmitter } from "./events.ts";
 import type { BuildMachine } from "./groups.ts";
 import { KeyspaceService } from "./keyspace-service.ts";
 import { LocalKeyspaces } from "./keyspaces.ts";
+import { type MetricsOptions, nodeMetrics } from "./node-metrics.ts";
 import {
   checkZone,
   mergeNodeOptions,
@@ -20,6 +21,7 @@ import {
   type NodeSettings,
   resolveNodeOptions,
 } from "./options.ts";
+import { type Readiness, readinessOf } from "./readiness.ts";
 
 interface Active {
   readonly core: Core;
@@ -173,6 +175,19 @@ export class NodeLifecycle {
       throw new RaftKVError("NOT_ACTIVE", "call RaftKV.init() first", { outcome: "not applied" });
     }
     return service;
+  }
+
+  /** The active node's metrics. @throws `NOT_ACTIVE` */
+  metrics(options: MetricsOptions | undefined): string {
+    const { core, keyspaces } = this.active();
+    return nodeMetrics(core, keyspaces, options);
+  }
+
+  /** Is the node ready to serve? */
+  readiness(): Readiness {
+    const core = this.activeCore();
+    if (core !== undefined) return readinessOf(core);
+    return { ready: false, reasons: [`the node is ${this.state.name}`] };
   }
 
   /** Starts an admin server for this node, to be closed by whoever started it. */

@@ -1,5 +1,6 @@
 /** Independent nodes, several of which can live in one process. */
 import { NodeLifecycle } from "./lifecycle.ts";
+import type { MetricsOptions } from "./node-metrics.ts";
 import type { NodeOptions, NodeSettings } from "./options.ts";
 import { RaftFleetFunctions } from "./raft-fleet.ts";
 import { RaftKVFunctions } from "./raft-kv.ts";
@@ -12,6 +13,8 @@ export interface RaftKVNode extends AsyncDisposable {
   readonly kv: RaftKVFunctions;
   /** The options in force: arguments, environment and defaults together. */
   readonly options: NodeSettings;
+  /** The node's metrics in Prometheus' text format; see `RaftFleet.metrics`. */
+  metrics(options?: MetricsOptions): Promise<string>;
   /** Closes the node; what was acknowledged is on disk. Repeated calls are harmless. */
   close(): Promise<void>;
   /** Lets the open node hold the process alive, which is the default. */
@@ -33,6 +36,10 @@ class Node implements RaftKVNode {
 
   get options(): NodeSettings {
     return this.lifecycle.current;
+  }
+
+  metrics(options?: MetricsOptions): Promise<string> {
+    return this.fleet.metrics(options);
   }
 
   close(): Promise<void> {

@@ -17,6 +17,7 @@ import type { Core } from "./core.ts";
 import type { GroupWithoutLeader } from "./group-survey.ts";
 import { HookedMachine } from "./hooked-machine.ts";
 import type { NodeLifecycle } from "./lifecycle.ts";
+import type { MetricsOptions } from "./node-metrics.ts";
 import { judged } from "./option-values.ts";
 import {
   type CallOptions,
@@ -27,6 +28,7 @@ import {
   type NodeOptions,
   resolveCallOptions,
 } from "./options.ts";
+import type { Readiness } from "./readiness.ts";
 
 /** How a consensus group is set up. */
 export interface GroupConfig<State, Arg, Ret, QArg, QRet> {
@@ -251,6 +253,21 @@ export class RaftFleetFunctions {
    */
   async findConsensusGroupsWithNoEstablishedLeader(): Promise<GroupWithoutLeader[]> {
     return this.core().survey.groupsWithoutLeader();
+  }
+
+  /**
+   * This node's metrics in Prometheus' text format, as `/metrics` of the admin server has them. No
+   * keys are in them; series of single shards only where `shards` asks for them.
+   *
+   * @throws `NOT_ACTIVE`
+   */
+  async metrics(options?: MetricsOptions): Promise<string> {
+    return this.lifecycle.metrics(options);
+  }
+
+  /** Is this node ready to serve: in its cluster, its groups led, and not far behind? */
+  async readiness(): Promise<Readiness> {
+    return this.lifecycle.readiness();
   }
 
   /**

@@ -21,7 +21,9 @@ import {
 } from "../limits.ts";
 import { Refusal, type Result } from "../machine/machine.ts";
 import { isFinal } from "../machine/sessions.ts";
+import { CallMetrics } from "../metrics/call-metrics.ts";
 import type { NativeEngine } from "../native/engine.ts";
+import { ROUTE_GROUP } from "../native/frames.ts";
 import {
   type CallSettings,
   type ClientContext,
@@ -52,6 +54,8 @@ const capture = (resolve: Resolve) => {
 
 /** See the head of this file. */
 export class Client {
+  /** What is counted of commands. */
+  readonly metrics = new CallMetrics();
   private readonly engine: NativeEngine;
   private readonly context: ClientContext;
   private readonly requests = new Requests<SlowRequest>();
@@ -86,6 +90,11 @@ export class Client {
     return this.requests.fast + this.requests.slow.size;
   }
 
+  /** How many commands were sent, settled or not. */
+  get sent(): number {
+    return this.requests.next - 1;
+  }
+
   /**
    * Sends a command. `route` is a keyspace's number or `groupRoute(group)`; `key` is `NO_KEY` for a
    * command to a group as a whole, `FOR_HOSTS` for one to its hosts.
@@ -104,7 +113,8 @@ export class Client {
       // A getter of another call's argument made this one; that argument's record is half written.
       return Promise.resolve().then(() => this.command(route, key, argument, call));
     }
-    const chunk = this.outbox.current ?? this.openChunk();
+    const { current } = this.outbox;
+    const chunk = current ?? this.openChunk();
     this.encoding = true;
     try {
       chunk.add(route, key, argument);
@@ -114,7 +124,8 @@ export class Client {
       this.encoding = false;
     }
     const promise = new Promise<unknown>(capture);
-    const resolve = captured;
+    const isTimed = current === undefined && (route & ROUTE_GROUP) === 0;
+    const resolve = isTimed ? this.metrics.timed(captured, route) : captured;
     if (call === DEFAULT_CALL && this.held.empty) {
       this.requests.add(resolve);
     } else if (!this.addSlow(chunk, route, resolve, call)) {
@@ -318,6 +329,7 @@ export class Client {
   }
 
   private fail(state: SlowRequest, error: RaftKVError): void {
+    this.metrics.failed(error.code);
     this.forget(state);
     state.resolve(rejected(error));
   }
@@ -361,6 +373,7 @@ export class Client {
 
   /** The key is elsewhere: ask there at once, but not for ever. */
   private moved(state: SlowRequest, group: number | undefined): void {
+    this.metrics.retried("moved");
     state.route = group === undefined ? state.home : groupRoute(group);
     if (++state.moves > MOVES_MAX) {
       this.retryShard(state);
@@ -381,6 +394,7 @@ export class Client {
   }
 
   private retryShard(state: SlowRequest): void {
+    this.metrics.retried("shard_transition");
     if (state.lockAttempts++ >= state.call.shardLockRetry) {
       this.fail(state, this.error(state, "SHARD_TRANSITION_TIMEOUT"));
       return;
@@ -394,6 +408,7 @@ export class Client {
    * soon, ever less often.
    */
   private retryLater(state: SlowRequest): void {
+    this.metrics.retried("no_leader");
     const { retry, retryInterval, timeout } = state.call;
     const soon = REFUSED_RETRY_MS_MIN * 2 ** state.refusals++;
     if (soon < Math.min(timeout, retryInterval)) {
@@ -410,6 +425,7 @@ export class Client {
    * took, so it is not sent again: that would only add to what makes it slow.
    */
   private attemptTimedOut(state: SlowRequest, now: number): void {
+    this.metrics.retried("no_answer");
     const { timeout, retry, retryInterval } = state.call;
     state.unknown = true;
     if (state.attempts++ >= retry) this.fail(state, this.error(state, "TIMEOUT"));

@@ -15,6 +15,7 @@ import type { Host } from "../host/host.ts";
 import { type Replica, resultValue } from "../host/replica.ts";
 import { MOVES_MAX } from "../limits.ts";
 import { Refusal } from "../machine/machine.ts";
+import { Histogram, QUERY_BUCKETS } from "../metrics/histogram.ts";
 import type { KeyHash, NativeEngine } from "../native/engine.ts";
 import { findEntry, type KeyIndex, type ShardEntry } from "../shard/entry.ts";
 import { ShardMachine } from "../shard/machine.ts";
@@ -30,6 +31,9 @@ const TRANSFER_POLL_MS = 1;
 /** How often a query follows its key among the shards of this node before it asks around. */
 const HOPS_MAX = 4;
 
+/** Of so many queries the duration of one is taken: a clock costs as much as an answer. */
+const TIMED_EVERY = 64;
+
 /** What queries need to know of their keyspace on this node. */
 export interface KeyspaceReplica {
   readonly name: string;
@@ -42,6 +46,10 @@ export interface KeyspaceReplica {
 
 /** Queries of one keyspace, see the head of this file. */
 export class Queries {
+  /** How many queries were made. */
+  asked = 0;
+  /** How long some of them took. */
+  readonly durations = new Histogram(QUERY_BUCKETS);
   private readonly host: Host;
   private readonly engine: NativeEngine;
   private readonly reads: Reads;
@@ -59,6 +67,16 @@ export class Queries {
 
   /** Answers a query on a key; `undefined` when the key does not exist. */
   query(key: unknown, argument: unknown, call: CallSettings = DEFAULT_CALL): Promise<unknown> {
+    this.asked++;
+    if (this.asked % TIMED_EVERY !== 0) return this.ask(key, argument, call);
+    const start = performance.now();
+    const answer = this.ask(key, argument, call);
+    const done = () => this.durations.observe(performance.now() - start);
+    answer.then(done, done);
+    return answer;
+  }
+
+  private ask(key: unknown, argument: unknown, call: CallSettings): Promise<unknown> {
     if (call.signal?.aborted)
       return Promise.reject(callError("ABORTED", "not applied", this.target));
     try {
