@@ -1,6 +1,7 @@
 /**
- * `npm run test:chaos [-- --seconds N] [--seed N] [--nodes N] [--rounds N]`: real processes under
- * chaos, one run after another with the seeds from `--seed` on, until one fails. test/chaos/ has how.
+ * `npm run test:chaos [-- --seconds N] [--seed N] [--nodes N] [--rounds N] [--faults "kill,leave"]`:
+ * real processes under chaos, one run after another with the seeds from `--seed` on, until one
+ * fails. test/chaos/ has how.
  */
 import { parseArgs } from "node:util";
 import { build } from "./build.mjs";
@@ -11,6 +12,7 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "60" },
     seed: { type: "string", default: String(Math.floor(Math.random() * 1_000_000)) },
     nodes: { type: "string" },
+    faults: { type: "string" },
     rounds: { type: "string", default: "1" },
   },
 });
@@ -25,11 +27,12 @@ await script(async () => {
 
 /** @param {number} seed */
 function chaos(seed) {
-  const { seconds, nodes } = values;
+  const { seconds, nodes, faults } = values;
   const env = {
     ...process.env,
     RAFT_KV_TEST_SEED: String(seed),
     RAFT_KV_CHAOS_SECONDS: seconds,
+    ...(faults !== undefined && { RAFT_KV_CHAOS_FAULTS: faults }),
     ...(nodes !== undefined && { RAFT_KV_CHAOS_NODES: nodes }),
   };
   const vitest = `${ROOT}node_modules/.bin/vitest`;

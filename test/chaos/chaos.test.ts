@@ -10,6 +10,7 @@ import { runChaos } from "./run.ts";
 
 const SECONDS = Number(process.env.RAFT_KV_CHAOS_SECONDS ?? 30);
 const SEED = Number(process.env.RAFT_KV_TEST_SEED ?? Math.floor(Math.random() * 1_000_000));
+const ONLY = process.env.RAFT_KV_CHAOS_FAULTS?.split(",");
 const NODES = Number(process.env.RAFT_KV_CHAOS_NODES ?? 3 + (SEED % 2));
 
 it(
@@ -17,7 +18,7 @@ it(
   async () => {
     const repeat = `npm run test:chaos -- --seconds ${SECONDS} --seed ${SEED} --nodes ${NODES}`;
     console.log(`repeat with: ${repeat}`);
-    const settings = { seed: SEED, seconds: SECONDS, nodes: NODES, say: console.log };
+    const settings = { seed: SEED, seconds: SECONDS, nodes: NODES, only: ONLY, say: console.log };
     expect(await runChaos(settings), `repeat with: ${repeat}`).toEqual([]);
   },
   SECONDS * 3_000 + 240_000,

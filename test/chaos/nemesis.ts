@@ -29,6 +29,7 @@ export interface Fault {
   readonly name: string;
   /** Needs the rest of the cluster whole. */
   readonly isAlone?: boolean;
+  readonly movesReplicas?: boolean;
   /** Why it cannot be done here. */
   missing?(scene: Scene): string | undefined;
   begin(scene: Scene): Promise<Begun>;
@@ -245,6 +246,7 @@ const transfer: Fault = {
 const leave: Fault = {
   name: "leave",
   isAlone: true,
+  movesReplicas: true,
   begin: async (scene) => {
     const victim = chosen(scene, scene.nodes);
     await victim.call("stopWork");

@@ -1,4 +1,5 @@
 /** A node under chaos: wrapped into what the run has for it, with its signals sent to itself. */
+import { appendFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { ProcessNode, type ProcessOptions } from "../../process/support/cluster.ts";
 import { type Running, startCommand } from "../../process/support/programs.ts";
@@ -14,6 +15,8 @@ export interface Habitat {
   readonly directory: string;
   /** The file that its clients write down what they did in. */
   readonly history: string;
+  /** The file for its log lines. */
+  readonly log: string;
   /** The command that it is started by, if it is not started as it is. */
   readonly wrapper: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
@@ -36,7 +39,7 @@ export class ChaosNode extends ProcessNode {
   }
 
   /** The process, once it has said so. */
-  get processId(): number | undefined {
+  override get processId(): number | undefined {
     return this.pid;
   }
 
@@ -45,7 +48,9 @@ export class ChaosNode extends ProcessNode {
     const own = JSON.stringify({ history, clockShift: this.clockShift });
     const program = [process.execPath, PROGRAM, options, own];
     const [command, ...args] = [...wrapper, ...shiftedBy(this.clockShift), ...program];
-    const running = startCommand(command as string, args, environment);
+    const spoken = { ...environment, RAFT_KV_TEST_LOG: "1" };
+    const running = startCommand(command as string, args, spoken);
+    running.process.stderr?.on("data", (text: string) => appendFileSync(this.habitat.log, text));
     this.pid = undefined;
     running.onLine((line) => {
       if (line.startsWith("started ")) this.pid = Number(line.split(" ")[1]);

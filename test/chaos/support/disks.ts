@@ -43,7 +43,7 @@ export class Disk {
   /** Leaves no byte free, or gives what was taken back. */
   setFull(isFull: boolean): void {
     const ballast = join(this.path, "ballast");
-    rmSync(ballast, { force: true });
+    for (const file of [ballast, `${ballast}-rest`]) rmSync(file, { force: true });
     if (!isFull) return;
     const { bavail, bsize } = statfsSync(this.path);
     possible(() => system("fallocate", "-l", String(bavail * bsize), ballast));

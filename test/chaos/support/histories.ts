@@ -91,8 +91,8 @@ function readFile(file: string, node: number): Told[] {
 
 /**
  * Judges every key; the operations of one that is at fault go to a file in `directory`. Stale
- * answers of `steady` keyspaces, whose one shard stays, never go back as long as a process lives,
- * and none tells of what was not called yet.
+ * answers of `steady` keyspaces, whose one shard stays where it is, never go back as long as a
+ * process lives, and none tells of what was not called yet.
  */
 export function judgeAll(
   histories: Histories,

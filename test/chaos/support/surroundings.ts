@@ -66,9 +66,10 @@ export class Surroundings {
       const data = join(disks.get(node)?.path ?? directory, `node-${node}`);
       mkdirSync(data, { recursive: true });
       const history = join(directory, `history-${node}.jsonl`);
+      const log = join(directory, `log-${node}.txt`);
       const wrapper = network?.within(node) ?? [];
       const environment = wallClocks?.environment(node) ?? {};
-      return { address, directory: data, history, wrapper, environment };
+      return { address, directory: data, history, log, wrapper, environment };
     });
     const parts = { directory, habitats, network, wallClocks, canShiftClocks, disks, skipped };
     return new Surroundings(parts);

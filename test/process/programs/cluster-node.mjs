@@ -8,8 +8,10 @@ const node = createNode({ ...options, logger: loggerOf() });
 
 /** Counts with many clients until told to stop. */
 class Load {
-  constructor({ keyspace, clients, keys, callOptions }) {
+  constructor({ keyspace, clients, keys, callOptions, ballast = 0, pause = 0 }) {
     this.running = true;
+    this.ballast = "x".repeat(ballast);
+    this.pause = pause;
     this.attempted = new Array(keys).fill(0);
     this.acknowledged = new Array(keys).fill(0);
     this.unknown = new Array(keys).fill(0);
@@ -31,7 +33,12 @@ class Load {
       const key = at % keys;
       this.attempted[key]++;
       try {
-        const count = await node.kv.command(keyspace, `key-${key}`, { ballast: "" }, callOptions);
+        const count = await node.kv.command(
+          keyspace,
+          `key-${key}`,
+          { ballast: this.ballast },
+          callOptions,
+        );
         this.acknowledged[key]++;
         this.highest[key] = Math.max(this.highest[key], count);
         const now = performance.now();
@@ -44,6 +51,7 @@ class Load {
         this.errors[name] = (this.errors[name] ?? 0) + 1;
         if (error.outcome !== "not applied") this.unknown[key]++;
       }
+      if (this.pause > 0) await new Promise((resolve) => setTimeout(resolve, this.pause));
     }
   }
 

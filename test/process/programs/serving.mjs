@@ -8,9 +8,9 @@ import { createInterface } from "node:readline";
 /** Writes to the standard error output, if the test that started the program wants to see it. */
 export function loggerOf() {
   if (!process.env.RAFT_KV_TEST_LOG) return undefined;
-  return Object.fromEntries(
-    ["debug", "info", "warn", "error"].map((name) => [name, console.error]),
-  );
+  const levels = ["debug", "info", "warn", "error"];
+  const write = (level) => (text) => console.error(new Date().toISOString(), level, text);
+  return Object.fromEntries(levels.map((level) => [level, write(level)]));
 }
 
 /**

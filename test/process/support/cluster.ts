@@ -61,6 +61,11 @@ export class ProcessNode {
     return this.running !== undefined;
   }
 
+  /** The process, if it is there. */
+  get processId(): number | undefined {
+    return this.running?.process.pid;
+  }
+
   /** Starts the process; the node is not active yet. */
   start(): void {
     const options = { dataDir: this.directory, listen: this.address, ...this.options };
