@@ -46,7 +46,7 @@ fn open_location(options: &JournalOptions) -> Result<Opened, JournalError> {
             lock: None,
         }),
         Location::Directory(path) => {
-            let (lock, store) = open_directory(path, options.reserve_bytes)?;
+            let (lock, store) = open_directory(path, options)?;
             let snapshots = SnapshotHome::in_directory(path)?;
             Ok(Opened {
                 store: Box::new(store),
@@ -56,7 +56,7 @@ fn open_location(options: &JournalOptions) -> Result<Opened, JournalError> {
         }
         #[cfg(any(test, feature = "testing"))]
         Location::Simulated(disk) => Ok(Opened {
-            store: Box::new(disk.open()?),
+            store: Box::new(disk.open(options.front_bytes)?),
             snapshots: disk.snapshots(),
             lock: None,
         }),

@@ -2,8 +2,30 @@
 
 use std::time::Duration;
 
-/// Format of directory, rounds and snapshot files, in bytes of their headers as one number.
+/// Format of rounds and snapshot files, as their headers tell it.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// Format of the directory as a whole. Directories of format 1 have no front file; they become
+/// format 2 when they are opened, so that no program opens them that knows nothing of it.
+pub const DIRECTORY_FORMAT_VERSION: u32 = 2;
+
+/// Format of the front file.
+pub const FRONT_FORMAT_VERSION: u32 = 1;
+
+/// Size of the file in front of the log, and so the most that waits in memory to be taken to the
+/// log and that is read at opening.
+pub const FRONT_BYTES: usize = 4 * 1024 * 1024;
+
+/// A round that takes more than this in the front file goes to the log at once.
+pub const FRONT_ROUND_BYTES_MAX: usize = 64 * 1024;
+
+/// Chunks that one turn of housekeeping takes from the front file to the log. Rounds in front have
+/// few, so that taking them home is always faster than filling the file.
+pub const SETTLED_CHUNKS_PER_TURN: usize = 16;
+
+/// Time without a round after which everything is taken from the front file to the log. Longer
+/// than a committed mark waits, so that its round goes along.
+pub const SETTLE_IDLE: Duration = Duration::from_millis(1500);
 
 /// Longest value given to the store. Larger ones would leave the store's log for files that are
 /// never synced.

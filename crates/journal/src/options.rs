@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::limits::{CACHED_BYTES_MAX, CLEAN_DEAD_BYTES_MIN, RESERVE_BYTES};
+use crate::limits::{CACHED_BYTES_MAX, CLEAN_DEAD_BYTES_MIN, FRONT_BYTES, RESERVE_BYTES};
 
 /// Where a journal lives.
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ pub struct JournalOptions {
     pub clean_dead_bytes_min: u64,
     /// Size of the file whose removal lets a full disk be opened again.
     pub reserve_bytes: usize,
+    /// Size of the file in front of the log, when it is made.
+    pub front_bytes: usize,
 }
 
 impl JournalOptions {
@@ -51,6 +53,7 @@ impl JournalOptions {
             cached_bytes_max: CACHED_BYTES_MAX,
             clean_dead_bytes_min: CLEAN_DEAD_BYTES_MIN,
             reserve_bytes: RESERVE_BYTES,
+            front_bytes: FRONT_BYTES,
         }
     }
 }

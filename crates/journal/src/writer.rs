@@ -16,7 +16,8 @@ use crate::cleaning::{clean_turn, retire_idle};
 use crate::clock::{self, Clock};
 use crate::error::JournalError;
 use crate::limits::{
-    BUFFERED_SYNC_INTERVAL, CHUNK_BYTES_MAX, COMMITTED_IDLE, MARK_INTERVAL, REMOVED_CHUNKS_PER_TURN,
+    BUFFERED_SYNC_INTERVAL, CHUNK_BYTES_MAX, COMMITTED_IDLE, MARK_INTERVAL,
+    REMOVED_CHUNKS_PER_TURN, SETTLE_IDLE,
 };
 use crate::options::Durability;
 use crate::round::Round;
@@ -50,6 +51,8 @@ pub(crate) struct Writer {
     obsolete: Vec<SnapshotName>,
     unsynced_since: Option<Instant>,
     unmarked_since: Option<Instant>,
+    /// Whether something was given to the store since it settled everything.
+    unsettled: bool,
     last_round_at: Instant,
     /// When the round that is being written was begun.
     begun_at: Instant,
@@ -71,6 +74,7 @@ impl Writer {
             obsolete: Vec::new(),
             unsynced_since: None,
             unmarked_since: None,
+            unsettled: false,
             last_round_at: clock.now(),
             begun_at: clock.now(),
             failed: false,
@@ -113,7 +117,7 @@ impl Writer {
 
     fn sync_at_end(&mut self) {
         if !self.failed {
-            self.guarded(|writer| writer.sync_and_mark().map(|()| false));
+            self.guarded(|writer| writer.finish().map(|()| false));
         }
     }
 
@@ -236,6 +240,7 @@ impl Writer {
         self.written = round.number;
         self.floor = round.floor;
         self.last_round_at = now;
+        self.unsettled = true;
         self.unmarked_since.get_or_insert(now);
         if self.synced < self.written {
             self.unsynced_since.get_or_insert(now);
@@ -280,6 +285,11 @@ impl Writer {
         Ok(())
     }
 
+    fn finish(&mut self) -> Result<(), JournalError> {
+        self.sync_and_mark()?;
+        self.shared.with_store(|store| store.finish())
+    }
+
     fn save_mark(&mut self, store: &dyn RoundStore) -> Result<(), JournalError> {
         self.unmarked_since = None;
         if self.synced > self.marked {
@@ -289,8 +299,13 @@ impl Writer {
         Ok(())
     }
 
-    /// When the next sync or mark is due.
+    /// When the next sync, mark or settling is due.
     fn due(&self) -> Option<Instant> {
+        let idle = self.unsettled.then(|| self.last_round_at + SETTLE_IDLE);
+        self.sync_due().into_iter().chain(idle).min()
+    }
+
+    fn sync_due(&self) -> Option<Instant> {
         if self.shared.options.durability == Durability::Buffered {
             self.unsynced_since
                 .map(|since| since + BUFFERED_SYNC_INTERVAL)
@@ -301,7 +316,8 @@ impl Writer {
 
     /// One bounded turn. Returns whether there is more to do at once.
     fn housekeep(&mut self, idle: bool) -> Result<bool, JournalError> {
-        if self.due().is_some_and(|due| due <= self.clock.now()) {
+        let now = self.clock.now();
+        if self.sync_due().is_some_and(|due| due <= now) {
             if self.unsynced_since.is_some() {
                 self.sync_and_mark()?;
             } else {
@@ -309,9 +325,20 @@ impl Writer {
                 shared.with_store(|store| self.save_mark(store))?;
             }
         }
+        let more_to_settle = self.settle(idle && self.last_round_at + SETTLE_IDLE <= now)?;
         let more_to_remove = self.remove_retired()?;
         let cleaned = clean_turn(&self.shared)?;
-        Ok(more_to_remove || cleaned || (idle && retire_idle(&self.shared)))
+        let more = more_to_settle || more_to_remove || cleaned;
+        Ok(more || (idle && retire_idle(&self.shared)))
+    }
+
+    fn settle(&mut self, everything: bool) -> Result<bool, JournalError> {
+        if !self.unsettled {
+            return Ok(false);
+        }
+        let more = self.shared.with_store(|store| store.settle(everything))?;
+        self.unsettled = more || !everything;
+        Ok(more)
     }
 
     fn remove_retired(&mut self) -> Result<bool, JournalError> {
@@ -327,6 +354,7 @@ impl Writer {
             };
             chunks += retired.chunks as usize;
             self.shared.with_store(|store| store.remove(retired))?;
+            self.unsettled = true;
         }
         let book = self.shared.book.lock();
         Ok(!book.closing && book.rounds.ledger.has_retired(book.rounds.removable_below))

@@ -1,7 +1,7 @@
 //! The directory of a journal: who holds it, which format it has, what is in it.
 //!
 //! `lock` names the process that holds the directory. `format` is written last when a directory is
-//! laid out, so it tells whether it was. `reserve` can be deleted when a full disk keeps the
+//! laid out, so it tells whether it was. `front` is the file in front of the log. `reserve` can be deleted when a full disk keeps the
 //! journal from opening. `log/` is the store's, `acknowledged` the number of the last round known
 //! to be durable, `snapshots/` the snapshots.
 
@@ -10,9 +10,17 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use crate::error::JournalError;
-use crate::limits::FORMAT_VERSION;
+use crate::limits::DIRECTORY_FORMAT_VERSION;
+use crate::options::JournalOptions;
 use crate::store::RoundStore;
+use crate::store::front::{DiskFile, FrontedStore};
 use crate::store::sled_store::{MarkFile, SledStore};
+
+/// The store of a directory.
+pub(crate) type DirectoryStore = FrontedStore<SledStore, DiskFile>;
+
+/// The format of directories without a front file.
+const FORMAT_WITHOUT_FRONT: u32 = 1;
 
 /// Holds a directory until it is dropped.
 #[derive(Debug)]
@@ -71,43 +79,43 @@ impl DirectoryLock {
 /// Locks and opens a directory, laying it out if it is new.
 pub(crate) fn open_directory(
     directory: &Path,
-    reserve_bytes: usize,
-) -> Result<(DirectoryLock, SledStore), JournalError> {
+    options: &JournalOptions,
+) -> Result<(DirectoryLock, DirectoryStore), JournalError> {
     fs::create_dir_all(directory).map_err(|error| JournalError::io("making a folder", &error))?;
     let lock = DirectoryLock::take(directory)?;
-    let store = match open_store(directory) {
+    let store = match open_store(directory, options) {
         Err(full @ JournalError::Full { .. }) => {
             let reserve = directory.join("reserve");
             if fs::remove_file(reserve).is_err() {
                 return Err(full);
             }
             tracing::warn!("the disk is full: the reserve file was deleted to open the journal");
-            open_store(directory)?
+            open_store(directory, options)?
         }
         opened => opened?,
     };
-    if let Err(error) = keep_reserve(directory, reserve_bytes) {
+    if let Err(error) = keep_reserve(directory, options.reserve_bytes) {
         tracing::warn!(%error, "no reserve for a full disk");
     }
     Ok((lock, store))
 }
 
-fn open_store(directory: &Path) -> Result<SledStore, JournalError> {
+fn open_store(directory: &Path, options: &JournalOptions) -> Result<DirectoryStore, JournalError> {
     let format = read_format(directory)?;
     let log = directory.join("log");
     let mark = directory.join("acknowledged");
-    if format.is_some() {
-        return SledStore::open(&log, MarkFile::open(&mark)?);
+    let front = directory.join("front");
+    if format == Some(DIRECTORY_FORMAT_VERSION) {
+        let home = SledStore::open(&log, MarkFile::open(&mark)?)?;
+        return FrontedStore::open(home, DiskFile::open(&front)?);
     }
-    let store = SledStore::open(&log, MarkFile::create(&mark)?)?;
-    if store.last()?.is_some() {
-        let place = directory.join("format").to_string_lossy().into_owned();
-        return Err(JournalError::corrupted(
-            "the file that tells the format is missing",
-            place,
-        ));
-    }
-    store.sync_layout()?;
+    let home = if format == Some(FORMAT_WITHOUT_FRONT) {
+        SledStore::open(&log, MarkFile::open(&mark)?)?
+    } else {
+        lay_out_log(directory, &log, &mark, &front)?
+    };
+    let store = FrontedStore::create(home, DiskFile::create(&front)?, options.front_bytes)?;
+    sync_directory(directory)?;
     write_format(directory)?;
     sync_directory(directory)?;
     if let Some(parent) = directory
@@ -117,6 +125,27 @@ fn open_store(directory: &Path) -> Result<SledStore, JournalError> {
         sync_directory(parent)?;
     }
     Ok(store)
+}
+
+fn lay_out_log(
+    directory: &Path,
+    log: &Path,
+    mark: &Path,
+    front: &Path,
+) -> Result<SledStore, JournalError> {
+    let missing = || {
+        let place = directory.join("format").to_string_lossy().into_owned();
+        JournalError::corrupted("the file that tells the format is missing", place)
+    };
+    if front.exists() && DiskFile::open(front)?.is_used()? {
+        return Err(missing());
+    }
+    let home = SledStore::open(log, MarkFile::create(mark)?)?;
+    if home.last()?.is_some() {
+        return Err(missing());
+    }
+    home.sync_layout()?;
+    Ok(home)
 }
 
 fn read_format(directory: &Path) -> Result<Option<u32>, JournalError> {
@@ -133,10 +162,10 @@ fn read_format(directory: &Path) -> Result<Option<u32>, JournalError> {
             place,
         ));
     };
-    if found != FORMAT_VERSION {
+    if !(FORMAT_WITHOUT_FRONT..=DIRECTORY_FORMAT_VERSION).contains(&found) {
         return Err(JournalError::FormatVersion {
             found,
-            supported: FORMAT_VERSION,
+            supported: DIRECTORY_FORMAT_VERSION,
         });
     }
     Ok(Some(found))
@@ -146,7 +175,7 @@ fn write_format(directory: &Path) -> Result<(), JournalError> {
     let failed = |error: io::Error| JournalError::io("writing the format", &error);
     let unfinished = directory.join("format.writing");
     let mut file = File::create(&unfinished).map_err(failed)?;
-    writeln!(file, "{FORMAT_VERSION}").map_err(failed)?;
+    writeln!(file, "{DIRECTORY_FORMAT_VERSION}").map_err(failed)?;
     file.sync_all().map_err(failed)?;
     fs::rename(unfinished, directory.join("format")).map_err(failed)
 }

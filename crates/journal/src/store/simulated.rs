@@ -1,6 +1,7 @@
 //! A disk in memory that fails, tears and forgets on demand, for tests.
 
-use std::collections::BTreeMap;
+mod disk;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,68 +13,11 @@ use crate::ledger::Retired;
 use crate::shared::Shared;
 use crate::snapshot::SnapshotHome;
 use crate::stepped::{Desk, SteppedWriter, WriterStep};
+use crate::store::front::{BLOCK_BYTES, FrontFile, FrontedStore};
 use crate::store::{ChunkVisitor, RoundStore};
 use crate::writer::Writer;
 
-type Chunks = BTreeMap<(u64, u32), Vec<u8>>;
-
-#[derive(Clone, Debug)]
-enum Change {
-    Write((u64, u32), Vec<u8>),
-    Remove((u64, u32)),
-}
-
-#[derive(Debug, Default)]
-struct Disk {
-    /// What a crash cannot take away.
-    durable: Chunks,
-    durable_mark: u64,
-    /// What readers see.
-    visible: Chunks,
-    /// What separates the two, in order.
-    unsynced: Vec<Change>,
-    /// Counts openings: a store of an earlier one has no effect any more.
-    opening: u64,
-    syncs: u64,
-    writes_until_failure: Option<u64>,
-    syncs_until_failure: Option<u64>,
-    hold_unsynced: bool,
-    full: bool,
-}
-
-impl Disk {
-    fn apply(chunks: &mut Chunks, change: Change) {
-        match change {
-            Change::Write(key, value) => {
-                chunks.insert(key, value);
-            }
-            Change::Remove(key) => {
-                chunks.remove(&key);
-            }
-        }
-    }
-
-    fn error(&self, doing: &str) -> JournalError {
-        if self.full {
-            return JournalError::Full {
-                what: format!("{doing}: simulated full disk"),
-            };
-        }
-        JournalError::failed(format!("{doing}: simulated failure"))
-    }
-}
-
-/// Counts one down; true when it was the last.
-fn strikes(countdown: &mut Option<u64>) -> bool {
-    match countdown {
-        Some(0) => true,
-        Some(left) => {
-            *left -= 1;
-            false
-        }
-        None => false,
-    }
-}
+use disk::{Change, Disk};
 
 /// How journals on a disk write, if not by threads of their own.
 #[derive(Clone)]
@@ -94,7 +38,11 @@ pub struct SimulatedDisk {
 impl fmt::Debug for SimulatedDisk {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let disk = self.disk.lock();
-        write!(formatter, "SimulatedDisk({} chunks)", disk.visible.len())
+        write!(
+            formatter,
+            "SimulatedDisk({} chunks)",
+            disk.visible.chunks.len()
+        )
     }
 }
 
@@ -182,22 +130,43 @@ impl SimulatedDisk {
     /// one only the first `torn_bytes`, if it is a write and they are not 0. The journal that is
     /// open has no effect on the disk any more.
     pub fn crash(&self, kept: usize, torn_bytes: usize) {
-        let mut disk = self.disk.lock();
+        let mut locked = self.disk.lock();
+        let disk = &mut *locked;
         let mut changes = std::mem::take(&mut disk.unsynced).into_iter();
-        for change in changes.by_ref().take(kept) {
-            Disk::apply(&mut disk.durable, change);
-        }
-        if let Some(Change::Write(key, mut value)) = changes.next()
-            && torn_bytes > 0
+        let keep = changes.by_ref().take(kept).collect::<Vec<_>>();
+        keep.into_iter()
+            .for_each(|change| disk.durable.apply(change));
+        if torn_bytes > 0
+            && let Some(next) = changes.next()
         {
-            value.truncate(torn_bytes);
-            disk.durable.insert(key, value);
+            disk.tear(next, |at| at < torn_bytes);
         }
-        disk.visible = disk.durable.clone();
-        disk.opening += 1;
-        disk.writes_until_failure = None;
-        disk.syncs_until_failure = None;
-        drop(disk);
+        disk.restart();
+        drop(locked);
+        self.forget_writer();
+    }
+
+    /// Takes the power, as [`SimulatedDisk::crash`] does, where the home kept its first `kept`
+    /// changes while the front file kept of what was written to it whichever blocks of 4 KiB
+    /// `block_kept` chooses: told the number of the change and that of the block in it.
+    pub fn crash_apart(&self, kept: usize, block_kept: impl Fn(usize, usize) -> bool) {
+        let mut locked = self.disk.lock();
+        let disk = &mut *locked;
+        let unsynced = std::mem::take(&mut disk.unsynced);
+        let (front, home): (Vec<_>, Vec<_>) =
+            unsynced.into_iter().partition(|change| change.is_front());
+        home.into_iter()
+            .take(kept)
+            .for_each(|change| disk.durable.apply(change));
+        for (number, change) in front.into_iter().enumerate() {
+            disk.tear(change, |at| block_kept(number, at / BLOCK_BYTES));
+        }
+        disk.restart();
+        drop(locked);
+        self.forget_writer();
+    }
+
+    fn forget_writer(&self) {
         if let Some(steps) = &self.steps {
             steps.desk.clear();
         }
@@ -214,6 +183,12 @@ impl SimulatedDisk {
         let mut disk = self.disk.lock();
         disk.writes_until_failure = Some(writes);
         disk.full = full;
+    }
+
+    /// Has the disk go silent after `operations` more writes, removals and syncs: from then on all
+    /// of them fail without effect, until the power is taken.
+    pub fn cut_after(&self, operations: u64) {
+        self.disk.lock().operations_until_cut = Some(operations);
     }
 
     /// Has one sync fail after `syncs` more; those after it would succeed again, and lie.
@@ -236,7 +211,12 @@ impl SimulatedDisk {
     #[must_use]
     pub fn rounds(&self) -> Vec<u64> {
         let disk = self.disk.lock();
-        let mut rounds = disk.visible.keys().map(|key| key.0).collect::<Vec<_>>();
+        let mut rounds = disk
+            .visible
+            .chunks
+            .keys()
+            .map(|key| key.0)
+            .collect::<Vec<_>>();
         rounds.dedup();
         rounds
     }
@@ -244,16 +224,17 @@ impl SimulatedDisk {
     /// Removes a chunk behind the journal's back.
     pub fn lose_chunk(&self, round: u64, chunk: u32) {
         let mut disk = self.disk.lock();
-        disk.durable.remove(&(round, chunk));
-        disk.visible.remove(&(round, chunk));
+        disk.durable.chunks.remove(&(round, chunk));
+        disk.visible.chunks.remove(&(round, chunk));
     }
 
     /// Flips a byte of a chunk behind the journal's back; false if there is none.
     pub fn flip_byte(&self, round: u64, chunk: u32, byte: usize) -> bool {
         let disk = &mut *self.disk.lock();
         let mut flipped = false;
-        for chunks in [&mut disk.durable, &mut disk.visible] {
-            if let Some(byte) = chunks
+        for content in [&mut disk.durable, &mut disk.visible] {
+            if let Some(byte) = content
+                .chunks
                 .get_mut(&(round, chunk))
                 .and_then(|it| it.get_mut(byte))
             {
@@ -264,13 +245,38 @@ impl SimulatedDisk {
         flipped
     }
 
-    pub(crate) fn open(&self) -> Result<SimulatedStore, JournalError> {
-        let mut disk = self.disk.lock();
-        disk.opening += 1;
-        Ok(SimulatedStore {
+    /// Flips a byte of the front file behind the journal's back.
+    pub fn flip_front_byte(&self, at: usize) {
+        let disk = &mut *self.disk.lock();
+        disk.durable.front[at] ^= 0xff;
+        disk.visible.front[at] ^= 0xff;
+    }
+
+    /// The front file as readers see it.
+    #[must_use]
+    pub fn front(&self) -> Vec<u8> {
+        self.disk.lock().visible.front.clone()
+    }
+
+    pub(crate) fn open(&self, front_bytes: usize) -> Result<SimulatedFronted, JournalError> {
+        let (opening, is_new) = {
+            let mut disk = self.disk.lock();
+            disk.opening += 1;
+            (disk.opening, disk.durable.front.is_empty())
+        };
+        let home = SimulatedStore {
             disk: Arc::clone(&self.disk),
-            opening: disk.opening,
-        })
+            opening,
+        };
+        let file = SimulatedFile {
+            disk: Arc::clone(&self.disk),
+            opening,
+        };
+        if is_new {
+            FrontedStore::create(home, file, front_bytes)
+        } else {
+            FrontedStore::open(home, file)
+        }
     }
 
     pub(crate) fn snapshots(&self) -> SnapshotHome {
@@ -279,29 +285,39 @@ impl SimulatedDisk {
 }
 
 /// A simulated disk as one journal sees it.
+pub(crate) type SimulatedFronted = FrontedStore<SimulatedStore, SimulatedFile>;
+
+/// The home of the rounds on a simulated disk.
 pub(crate) struct SimulatedStore {
     disk: Arc<Mutex<Disk>>,
     opening: u64,
 }
 
-impl SimulatedStore {
-    fn change(&self, change: Change) -> Result<(), JournalError> {
-        let mut disk = self.disk.lock();
-        if disk.opening != self.opening {
-            return Err(JournalError::failed("simulated power loss"));
-        }
-        if strikes(&mut disk.writes_until_failure) {
-            return Err(disk.error("writing"));
-        }
-        Disk::apply(&mut disk.visible, change.clone());
-        disk.unsynced.push(change);
-        Ok(())
+/// The front file on a simulated disk.
+pub(crate) struct SimulatedFile {
+    disk: Arc<Mutex<Disk>>,
+    opening: u64,
+}
+
+impl FrontFile for SimulatedFile {
+    fn read(&self) -> Result<Vec<u8>, JournalError> {
+        Ok(self.disk.lock().visible.front.clone())
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), JournalError> {
+        let change = Change::Front(offset as usize, bytes.to_vec());
+        self.disk.lock().write(self.opening, change)
+    }
+
+    fn sync(&self) -> Result<(), JournalError> {
+        self.disk.lock().sync(self.opening, true)
     }
 }
 
 impl RoundStore for SimulatedStore {
     fn write(&self, round: u64, chunk: u32, value: &[u8]) -> Result<(), JournalError> {
-        self.change(Change::Write((round, chunk), value.to_vec()))
+        let change = Change::Write((round, chunk), value.to_vec());
+        self.disk.lock().write(self.opening, change)
     }
 
     fn flush(&self) -> Result<(), JournalError> {
@@ -309,44 +325,38 @@ impl RoundStore for SimulatedStore {
     }
 
     fn sync(&self) -> Result<(), JournalError> {
-        let mut disk = self.disk.lock();
-        if disk.opening != self.opening {
-            return Err(JournalError::failed("simulated power loss"));
-        }
-        disk.syncs += 1;
-        if strikes(&mut disk.syncs_until_failure) {
-            disk.syncs_until_failure = None;
-            if !disk.hold_unsynced {
-                // As disks do: what was to be synced is forgotten, and the next one knows nothing.
-                disk.unsynced.clear();
-            }
-            return Err(disk.error("syncing"));
-        }
-        for change in std::mem::take(&mut disk.unsynced) {
-            Disk::apply(&mut disk.durable, change);
-        }
-        Ok(())
+        self.disk.lock().sync(self.opening, false)
     }
 
     fn read(&self, round: u64, chunk: u32) -> Result<Option<Vec<u8>>, JournalError> {
-        Ok(self.disk.lock().visible.get(&(round, chunk)).cloned())
+        Ok(self
+            .disk
+            .lock()
+            .visible
+            .chunks
+            .get(&(round, chunk))
+            .cloned())
     }
 
     fn remove(&self, retired: Retired) -> Result<(), JournalError> {
-        (0..retired.chunks)
-            .try_for_each(|chunk| self.change(Change::Remove((retired.round, chunk))))
+        let mut disk = self.disk.lock();
+        (0..retired.chunks).try_for_each(|chunk| {
+            let change = Change::Remove((retired.round, chunk));
+            disk.write(self.opening, change)
+        })
     }
 
     fn last(&self) -> Result<Option<(u64, u32, Vec<u8>)>, JournalError> {
         let disk = self.disk.lock();
         Ok(disk
             .visible
+            .chunks
             .last_key_value()
             .map(|(key, value)| (key.0, key.1, value.clone())))
     }
 
     fn scan(&self, visit: &mut ChunkVisitor<'_>) -> Result<(), JournalError> {
-        let chunks = self.disk.lock().visible.clone();
+        let chunks = self.disk.lock().visible.chunks.clone();
         chunks
             .iter()
             .try_for_each(|(key, value)| visit(key.0, key.1, value))
@@ -358,17 +368,15 @@ impl RoundStore for SimulatedStore {
 
     fn save_mark(&self, round: u64) -> Result<(), JournalError> {
         let mut disk = self.disk.lock();
-        if disk.opening != self.opening {
-            return Err(JournalError::failed("simulated power loss"));
-        }
+        disk.check(self.opening)?;
         disk.durable_mark = round;
         Ok(())
     }
 
     fn disk_bytes(&self) -> u64 {
-        self.disk
-            .lock()
-            .visible
+        let disk = self.disk.lock();
+        disk.visible
+            .chunks
             .values()
             .map(|value| value.len() as u64)
             .sum()

@@ -35,6 +35,7 @@ fn a_slow_group_survives_the_rounds_it_was_in() {
     let disk = SimulatedDisk::new();
     let mut options = on(&disk);
     options.clean_dead_bytes_min = MIB;
+    options.front_bytes = 256 * 1024;
     let journal = Journal::open(options.clone()).unwrap();
     slow_group(&journal);
     let before = Model::read(&journal, &[1]);

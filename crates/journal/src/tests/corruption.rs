@@ -155,7 +155,19 @@ fn damage_in_a_directory_is_found() {
 #[test]
 fn missing_or_foreign_files_in_a_directory_are_found() {
     type Damage = fn(&std::path::Path);
-    let table: [(&str, Damage); 5] = [
+    let table: [(&str, Damage); 8] = [
+        ("data/front", |data| {
+            std::fs::remove_file(data.join("front")).unwrap()
+        }),
+        ("the front file", |data| {
+            std::fs::write(data.join("front"), [7; 8192]).unwrap()
+        }),
+        ("the front file, its end", |data| {
+            let front = std::fs::File::options()
+                .write(true)
+                .open(data.join("front"));
+            front.unwrap().set_len(100_000).unwrap();
+        }),
         ("acknowledged", |data| {
             std::fs::remove_file(data.join("acknowledged")).unwrap()
         }),
@@ -179,10 +191,18 @@ fn missing_or_foreign_files_in_a_directory_are_found() {
         let found = place_of(Journal::open(in_folder(&folder)));
         assert!(found.contains(place), "{found} for {place}");
     }
-    let folder = tempfile::tempdir().unwrap();
-    filled(in_folder(&folder));
-    std::fs::remove_file(folder.path().join("data/format")).unwrap();
-    assert!(place_of(Journal::open(in_folder(&folder))).contains("format"));
+    // Wherever the rounds are: all at home, or none of them.
+    for remove_log in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        filled(in_folder(&folder));
+        std::fs::remove_file(folder.path().join("data/format")).unwrap();
+        if remove_log {
+            std::fs::remove_dir_all(folder.path().join("data/log")).unwrap();
+        }
+        for _ in 0..2 {
+            assert!(place_of(Journal::open(in_folder(&folder))).contains("format"));
+        }
+    }
 }
 
 #[test]
@@ -192,17 +212,22 @@ fn an_unacknowledged_torn_round_is_dropped() {
             let disk = SimulatedDisk::new();
             filled(on(&disk));
             let journal = Journal::open(on(&disk)).unwrap();
+            append_durably(&journal, 1, 6, 1, 100);
             disk.fail_one_sync_after(0);
             disk.hold_unsynced();
             let entries = (0..3).map(|i| super::entry(3, i, 0, 50_000)).collect();
             let failed = durable(|done| journal.group(3).append(0, entries, done));
             assert!(failed.is_err());
-            assert_eq!(disk.unsynced_changes(), 5);
-            disk.crash(kept, torn_bytes);
+            assert_eq!(
+                disk.unsynced_changes(),
+                1 + 5,
+                "all that waits, and the round"
+            );
+            disk.crash(kept + 1, torn_bytes);
             drop(journal);
             let journal = Journal::open(on(&disk)).unwrap();
             assert_eq!(journal.group(3).state(), crate::GroupState::default());
-            assert_eq!(journal.group(1).state().next_index, 6);
+            assert_eq!(journal.group(1).state().next_index, 7);
             journal
                 .group(3)
                 .append(0, vec![Bytes::from("again")], unheeded());

@@ -44,15 +44,44 @@ fn a_closed_directory_is_free_at_once_again_and_again() {
 fn another_format_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     drop(Journal::open(in_folder(&folder)).unwrap());
-    std::fs::write(folder.path().join("data/format"), "2\n").unwrap();
-    let refused = Journal::open(in_folder(&folder)).map(drop);
-    let Err(JournalError::FormatVersion {
-        found: 2,
-        supported: 1,
-    }) = refused
-    else {
-        panic!("{refused:?}");
-    };
+    for found in [0, 3] {
+        std::fs::write(folder.path().join("data/format"), format!("{found}\n")).unwrap();
+        let refused = Journal::open(in_folder(&folder)).map(drop);
+        let Err(JournalError::FormatVersion {
+            found: told,
+            supported: 2,
+        }) = refused
+        else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(told, found);
+    }
+}
+
+#[test]
+fn a_directory_without_a_front_opens_and_gets_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let journal = Journal::open(in_folder(&folder)).unwrap();
+    append_durably(&journal, 1, 0, 3, 10);
+    journal.close().unwrap();
+    // As a program left it that knew no front, and as one leaves it that is killed while it makes it.
+    for half_made in [false, true] {
+        std::fs::write(data.join("format"), "1\n").unwrap();
+        if half_made {
+            std::fs::write(data.join("front"), [0; 5000]).unwrap();
+        } else {
+            std::fs::remove_file(data.join("front")).unwrap();
+        }
+        let journal = Journal::open(in_folder(&folder)).unwrap();
+        let index = journal.group(1).state().next_index;
+        append_durably(&journal, 1, index, 1, 10);
+        journal.close().unwrap();
+        let format = std::fs::read_to_string(data.join("format")).unwrap();
+        assert_eq!(format, "2\n", "older programs refuse it");
+    }
+    let journal = Journal::open(in_folder(&folder)).unwrap();
+    assert_eq!(journal.group(1).state().next_index, 5);
 }
 
 #[test]

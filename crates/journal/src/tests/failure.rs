@@ -65,7 +65,6 @@ fn a_full_disk_is_called_so_and_loses_nothing_acknowledged() {
             }
         };
         assert!(matches!(error, JournalError::Full { .. }), "{error}");
-        assert_eq!(acknowledged, writes / 2);
         drop(journal);
         disk.crash(usize::MAX, 0);
         let journal = Journal::open(on(&disk)).unwrap();

@@ -4,6 +4,7 @@ mod cleaning;
 mod corruption;
 mod directory;
 mod failure;
+mod front;
 mod hostile;
 mod model;
 mod random;

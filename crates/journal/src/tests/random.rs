@@ -48,6 +48,11 @@ enum Operation {
         kept: usize,
         torn: usize,
     },
+    /// The home keeps the first changes, the front whichever blocks the bits choose.
+    CrashApart {
+        kept: usize,
+        blocks: u64,
+    },
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -70,7 +75,9 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (group, 0..3_usize).prop_map(|(group, pieces)| Operation::Snapshot { group, pieces }),
         4 => Just(Operation::Await),
         2 => Just(Operation::Reopen),
-        2 => (0..20_usize, 0..100_usize).prop_map(|(kept, torn)| Operation::Crash { kept, torn }),
+        1 => (0..20_usize, 0..5000_usize).prop_map(|(kept, torn)| Operation::Crash { kept, torn }),
+        2 => (0..60_usize, any::<u64>())
+            .prop_map(|(kept, blocks)| Operation::CrashApart { kept, blocks }),
     ]
 }
 
@@ -90,6 +97,7 @@ impl Run {
         // Small, so that cleaning has to do with nearly every run.
         options.clean_dead_bytes_min = 10_000;
         options.cached_bytes_max = 50_000;
+        options.front_bytes = 64 * 1024;
         let journal = Some(Journal::open(options.clone()).unwrap());
         let states = vec![Model::default()];
         Run {
@@ -228,7 +236,12 @@ impl Run {
                 .unwrap();
             }
             Operation::Reopen => self.reopen(),
-            Operation::Crash { kept, torn } => self.crash(kept, torn),
+            Operation::Crash { kept, torn } => self.crash(|disk| disk.crash(kept, torn)),
+            Operation::CrashApart { kept, blocks } => self.crash(|disk| {
+                disk.crash_apart(kept, |change, block| {
+                    blocks >> ((change * 7 + block) % 64) & 1 == 1
+                });
+            }),
         }
         let read = Model::read(self.journal(), &GROUPS);
         assert_eq!(
@@ -250,11 +263,11 @@ impl Run {
         self.begin(last);
     }
 
-    fn crash(&mut self, kept: usize, torn: usize) {
+    fn crash(&mut self, take_the_power: impl FnOnce(&SimulatedDisk)) {
         let Some(disk) = &self.disk else {
             return self.reopen();
         };
-        disk.crash(kept, torn);
+        take_the_power(disk);
         let _ = self.journal().close();
         self.journal = Some(Journal::open(self.options.clone()).unwrap());
         let read = Model::read(self.journal(), &GROUPS);
