@@ -5,13 +5,15 @@
  *
  * `npm run test:chaos -- --seconds 600 --seed 1` repeats seed 1 for ten minutes.
  */
-import { expect, it } from "vitest";
-import { runChaos } from "./run.ts";
+import { afterEach, expect, it } from "vitest";
+import { endRuns, runChaos } from "./run.ts";
 
 const SECONDS = Number(process.env.RAFT_KV_CHAOS_SECONDS ?? 30);
 const SEED = Number(process.env.RAFT_KV_TEST_SEED ?? Math.floor(Math.random() * 1_000_000));
 const ONLY = process.env.RAFT_KV_CHAOS_FAULTS?.split(",");
 const NODES = Number(process.env.RAFT_KV_CHAOS_NODES ?? 3 + (SEED % 2));
+
+afterEach(endRuns);
 
 it(
   `answers linearizably under chaos, seed ${SEED}`,

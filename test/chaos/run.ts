@@ -45,15 +45,24 @@ export async function runChaos(settings: Settings): Promise<readonly string[]> {
   const surroundings = await Surroundings.make(nodes + 1, String(seed));
   for (const skipped of surroundings.skipped) say(`skipped: ${skipped}`);
   const run = new Run(settings, surroundings);
-  let faults: readonly string[] = ["the run did not come to its end"];
-  try {
-    faults = await run.all();
-  } finally {
-    await Promise.all(run.nodes.map((node) => node.kill()));
-    surroundings.remove(faults.length > 0);
-    if (faults.length > 0) say(`the histories are in ${surroundings.directory}`);
-  }
+  underWay.add(run);
+  const faults = await run.all();
+  if (faults.length === 0) await end(run, false);
   return faults;
+}
+
+const underWay = new Set<Run>();
+
+/** Ends what did not come to its end, or not to a good one; its histories stay. */
+export async function endRuns(): Promise<void> {
+  for (const run of underWay) await end(run, true);
+}
+
+async function end(run: Run, keep: boolean): Promise<void> {
+  underWay.delete(run);
+  await Promise.all(run.nodes.map((node) => node.kill()));
+  run.surroundings.remove(keep);
+  if (keep) console.log(`histories and logs are in ${run.surroundings.directory}`);
 }
 
 class Run implements Scene {

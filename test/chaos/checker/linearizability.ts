@@ -4,11 +4,13 @@
  *
  * The search of Wing and Gong with Lowe's memory of visited configurations, as in Porcupine: the
  * earliest call that may come next is taken, and taken back when a later answer cannot be
- * explained. Keys are judged one by one, for linearizability is a property of each object. Unknown
- * operations may come at any time after their call or never: Porcupine, stateright and Knossos have
- * them all take effect in the end, with a search that doubles with each; here they stay optional,
- * and those that do the same are taken in the order of their calls. That is why this is not one of
- * them; `linearizability.test.ts` compares it with every order of small histories.
+ * explained. Keys are judged one by one, for linearizability is a property of each object.
+ *
+ * It is no library because of unknown operations, which chaos makes many of: each may come at any
+ * time after its call or never, and the search of Porcupine doubles with each of them. Here those
+ * that do the same are taken in the order of their calls, and only when nothing else explains an
+ * answer. `linearizability.test.ts` compares it with every order of small histories; with Porcupine
+ * it agrees on 20,000 random ones.
  */
 import type { Model } from "./models.ts";
 import { isUnknown, type Operation } from "./operation.ts";
