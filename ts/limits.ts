@@ -197,6 +197,10 @@ export const ADMIN_DRAIN_MS = 600_000;
 export const ADMIN_POLL_MS = 20;
 /** Bytes of committed entries that wait to be applied on a node that counts as ready. */
 export const READY_APPLY_BYTES_MAX = 8 * 1024 * 1024;
+/** Groups whose replicas are compared at once where somebody asks for it. */
+export const VERIFIED_AT_ONCE = 4;
+/** Milliseconds that a node has to compute the checksum of a replica that somebody asks for. */
+export const VERIFY_CALL_MS = 20_000;
 /** Shards that `top` shows at most. */
 export const TOP_SHARDS_MAX = 1_000;
 /** Log lines that a node keeps for a system dump. */

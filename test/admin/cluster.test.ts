@@ -24,6 +24,7 @@ describe("a cluster of three", () => {
     const { nodes, names } = await openedCluster();
     const [first, second, third] = nodes as [RaftKVNode, RaftKVNode, RaftKVNode];
     await looks(first, names);
+    await verifies(third, names);
     await transfers(second, names);
     await drains(third, names);
     await tells(first, third);
@@ -65,6 +66,20 @@ async function looks({ fleet, kv }: RaftKVNode, names: readonly string[]): Promi
   expect(await admin.shards("counts")).toMatchObject([{ name: "counts_0", keys: 20 }]);
   const { shards } = await admin.top(1);
   expect(shards).toMatchObject([{ shard: "counts_0", keyspace: "counts", filled: 0 }]);
+}
+
+async function verifies({ fleet }: RaftKVNode, names: readonly string[]): Promise<void> {
+  const { verified, groups } = await fleet.admin.verify();
+  expect(groups.map(({ group, result }) => [group, result])).toEqual([
+    ["alpha", "equal"],
+    ["counts_0", "equal"],
+  ]);
+  expect(verified).toBe(true);
+  for (const { replicas } of groups) {
+    expect(replicas.map(({ node }) => node).sort()).toEqual([...names].sort());
+    expect(new Set(replicas.map(({ checksum }) => checksum)).size).toBe(1);
+    expect(replicas[0]?.checksum).toMatch(/^[0-9a-f]{16}$/);
+  }
 }
 
 async function transfers({ fleet }: RaftKVNode, names: readonly string[]): Promise<void> {

@@ -25,7 +25,9 @@ import type {
   StoredValue,
   TopView,
   TransferredLeader,
+  VerifyView,
 } from "./types.ts";
+import { verify } from "./verify.ts";
 
 /** See the head of this file. */
 export class AdminFunctions {
@@ -115,6 +117,15 @@ export class AdminFunctions {
    */
   async merge(shard: string): Promise<MovedShard> {
     return mergeShard(this.ports(), text("shard", shard));
+  }
+
+  /**
+   * Compares all replicas of every shard and every program's group at the same index of their log.
+   * It costs a pass over each replica's state. The comparisons that run by themselves deal with what
+   * differs, and tell of it by the event `replicaDivergence`.
+   */
+  async verify(): Promise<VerifyView> {
+    return verify(this.ports());
   }
 
   /** What is stored under a key, as JSON; the module is not asked. @throws `NO_SUCH_KEYSPACE` */

@@ -34,6 +34,8 @@ export interface AdminPorts {
   directoryCommand<C extends DirectoryCommand>(
     command: C,
   ): Promise<Extract<DirectoryReplies[C["type"]], { ok: true }>>;
+  /** Has each replica of a group compute a checksum of its state; the index at which they do. */
+  beginChecksums(group: number): Promise<number>;
   /** Who sends directory commands, and its clock. */
   ownership(): { readonly node: number; readonly now: number; readonly lockPeriod: number };
   /** A linearizable read of a shard. */

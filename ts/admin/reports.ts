@@ -3,9 +3,10 @@
  * it leads, how its process does, and how far the members of its groups have caught up.
  */
 import { isEstablished } from "../client/established.ts";
+import { pause } from "../client/pause.ts";
 import type { HostCalls } from "../cluster/calls.ts";
 import type { Host } from "../host/host.ts";
-import { ADMIN_CALL_MS, MEMBER_LAG_MAX } from "../limits.ts";
+import { ADMIN_CALL_MS, ADMIN_POLL_MS, MEMBER_LAG_MAX, VERIFY_CALL_MS } from "../limits.ts";
 import type { NativeEngine } from "../native/engine.ts";
 import { VERSION } from "../version.ts";
 
@@ -14,6 +15,7 @@ const CALL = {
   report: "admin.report",
   quorums: "admin.quorums",
   details: "admin.details",
+  checksum: "admin.checksum",
 } as const;
 
 /** What a node says of itself. */
@@ -33,6 +35,12 @@ export interface Quorum {
   /** Are the voters being changed? */
   readonly changing: boolean;
   readonly voters: readonly { readonly node: number; readonly caughtUp: boolean }[];
+}
+
+/** A state of a group's replica: that after the entry with this index. */
+export interface CheckedState {
+  readonly group: number;
+  readonly index: number;
 }
 
 /** What reports need of the node. */
@@ -58,6 +66,7 @@ export class NodeReports {
     calls.handle(CALL.report, () => this.report());
     calls.handle(CALL.quorums, ({ groups }) => this.quorums(groups as readonly number[]));
     calls.handle(CALL.details, () => context.details());
+    calls.handle(CALL.checksum, (message) => this.checksum(message as unknown as CheckedState));
   }
 
   /** The reports of these nodes; `undefined` for one that does not answer. */
@@ -84,11 +93,20 @@ export class NodeReports {
     return this.ask(nodes, CALL.details, {}, () => this.context.details());
   }
 
+  /** The checksums that replicas on these nodes had; `null` for one that has none. */
+  checksums(
+    nodes: Iterable<number>,
+    state: CheckedState,
+  ): Promise<Map<number, string | null | undefined>> {
+    return this.ask(nodes, CALL.checksum, state, () => this.checksum(state), VERIFY_CALL_MS);
+  }
+
   private async ask<T>(
     nodes: Iterable<number>,
     type: string,
     message: object,
     own: () => Promise<T>,
+    timeoutMs: number = ADMIN_CALL_MS,
   ): Promise<Map<number, T | undefined>> {
     const answers = new Map<number, T | undefined>();
     const one = async (node: number) => {
@@ -96,11 +114,26 @@ export class NodeReports {
       const answer =
         node === this.context.node
           ? own()
-          : (calls.call(node, { type, ...message }, ADMIN_CALL_MS) as Promise<T>);
+          : (calls.call(node, { type, ...message }, timeoutMs) as Promise<T>);
       answers.set(node, await answer.catch(() => undefined));
     };
     await Promise.all([...nodes].map(one));
     return answers;
+  }
+
+  /** The checksum at an index, once this node's replica has come there. */
+  private async checksum({ group, index }: CheckedState): Promise<string | null> {
+    const { host } = this.context;
+    const end = performance.now() + VERIFY_CALL_MS;
+    for (;;) {
+      const replica = host.replica(group);
+      if (replica === undefined || performance.now() > end) return null;
+      if (replica.applied >= index) {
+        const result = await host.checks.result(replica, index);
+        return result?.checksum ?? null;
+      }
+      await pause(ADMIN_POLL_MS);
+    }
   }
 
   private async report(): Promise<NodeReport> {

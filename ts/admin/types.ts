@@ -173,6 +173,30 @@ export interface SafetyView {
   readonly reasons: readonly { readonly group: string; readonly reason: string }[];
 }
 
+/** The state of one replica at an index of its group's log. */
+export interface ReplicaChecksum {
+  readonly node: string;
+  /** 16 hexadecimal digits; `null` when the node did not say one in time. */
+  readonly checksum: string | null;
+}
+
+/** The replicas of a group, compared at one index of its log. */
+export interface GroupChecksums {
+  readonly group: string;
+  /** `null` when the group took no command. */
+  readonly index: number | null;
+  readonly replicas: readonly ReplicaChecksum[];
+  /** "incomplete": those that answered are equal, and some did not. */
+  readonly result: "equal" | "different" | "incomplete";
+}
+
+/** Are the replicas of all shards and programs' groups the same? */
+export interface VerifyView {
+  /** Every replica answered, and all replicas of each group are equal. */
+  readonly verified: boolean;
+  readonly groups: readonly GroupChecksums[];
+}
+
 /** A finished split or merge. */
 export interface MovedShard {
   /** The shard that gave keys away; after a merge it is gone. */

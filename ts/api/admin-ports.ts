@@ -2,6 +2,7 @@
 import type { AdminPorts } from "../admin/ports.ts";
 import type { ShardView } from "../admin/types.ts";
 import { DEFAULT_CALL } from "../client/call.ts";
+import { FOR_HOSTS, groupRoute } from "../client/outbox.ts";
 import type { Key } from "../codec/key.ts";
 import { decodeValue, encodeValue } from "../codec/value.ts";
 import type { DirectoryCommand, DirectoryReplies } from "../directory/commands.ts";
@@ -80,6 +81,11 @@ export class NodeAdminPorts implements AdminPorts {
       throw new RaftKVError(reply.code, reply.message, { outcome: "not applied" });
     }
     return reply as Extract<DirectoryReplies[C["type"]], { ok: true }>;
+  }
+
+  async beginChecksums(group: number): Promise<number> {
+    const begin = this.core.client.command(groupRoute(group), FOR_HOSTS, { type: "begin" });
+    return Number(await begin);
   }
 
   ownership() {

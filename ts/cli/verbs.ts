@@ -13,12 +13,13 @@ import { sysdump } from "./verbs/sysdump.ts";
 import { top } from "./verbs/top.ts";
 import { transferLeader } from "./verbs/transfer-leader.ts";
 import { merge, split } from "./verbs/transfers.ts";
+import { verify } from "./verbs/verify.ts";
 
 /** See the head of this file. */
 export const VERBS_BY_AREA: Readonly<Record<string, readonly Verb[]>> = {
   "See what is there": [status, nodes, groups, keyspaces, shards, top],
   "Move things": [transferLeader, drain, safeToStop, split, merge],
   "Look at data": [keys, get, query, command],
-  "Find out what is wrong": [sysdump],
+  "Find out what is wrong": [verify, sysdump],
   "Get to know it": [demo],
 };

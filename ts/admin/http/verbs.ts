@@ -42,6 +42,7 @@ const VERBS: readonly Verb[] = [
     takes: ["node"],
     run: (admin, { node }) => admin.safeToStop(node as string),
   },
+  { name: "verify", looks: false, takes: [], run: (admin) => admin.verify() },
   { name: "sysdump", looks: true, takes: [], run: (admin) => admin.sysdump() },
   {
     name: "transfer-leader",
