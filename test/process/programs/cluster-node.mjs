@@ -1,6 +1,7 @@
 /** A node that does what its standard input says, see `serving.mjs`; it can count under load. */
 import { createNode } from "raft-kv";
 import { argument, counterModule } from "./modules.mjs";
+import { overloadCalls } from "./overload.mjs";
 import { groupsOf, loggerOf, serve } from "./serving.mjs";
 
 const options = JSON.parse(argument(0));
@@ -106,6 +107,7 @@ const own = {
     ),
   close: () => node.close(),
   groups: () => groupsOf(node),
+  ...overloadCalls(node),
 };
 
 const counterValue = {
