@@ -1,4 +1,4 @@
-// Generated from crates/addon/src (54f8db5794993ab0) by `npm run build`. Private.
+// Generated from crates/addon/src (37101bd7810f2dc9) by `npm run build`. Private.
 
 /**
  * Which binding artifact the generated loader actually loaded: `'native'` for
@@ -84,6 +84,11 @@ export declare class NativeEngine {
   waitForMember(group: number, node: number): Promise<void>
   /** Makes these members the voters and those the learners; all others leave. */
   changeMembers(group: number, voters: Array<number>, learners: Array<number>): Promise<void>
+  /**
+   * Makes this node's member the only voter, and the others learners: a majority is lost.
+   * Resolves to the index of that membership; the group is closed then.
+   */
+  recoverGroup(group: number, knownTerm: number, members: Array<NativeMember>): Promise<number>
   /** Hands leadership to another voter. */
   transferLeader(group: number, to: number): Promise<void>
   /** Confirms that this node leads; the event "read ready" follows. */
@@ -100,6 +105,8 @@ export declare class NativeEngine {
   setNodeAddress(node: number, address: string): void
   /** Ends the streams to a node that has left. */
   forgetNode(node: number): void
+  /** These nodes are lost for good, and refused from now on. */
+  giveUpNodes(nodes: Array<number>): Promise<void>
   /** Calls a node's host. */
   callNode(node: number, body: Uint8Array, timeoutMs: number): Promise<Buffer>
   /** Calls the host of whatever node is at an address. */
@@ -132,8 +139,12 @@ export interface NativeGroupStatus {
   leader: number
   /** Its voters are being changed. */
   changing: boolean
+  /** The sets of voters of which each must agree. */
+  voterSets: Array<Array<number>>
   /** Index of the last entry of this node's log. */
   lastIndex: number
+  /** Term of that entry; 0 where the log is empty. */
+  lastTerm: number
   /** The group's code is there. */
   bound: boolean
   /** The members. */

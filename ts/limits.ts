@@ -182,6 +182,18 @@ export const GROUP_WAIT_MS_MAX = 30_000;
 export const LEAVE_SAY_MS = 5_000;
 /** Milliseconds that a node has to say how its replicas stand. */
 export const SURVEY_CALL_MS = 1_000;
+/** Milliseconds that a survivor has to say which lost nodes it reaches, call by call. */
+export const LOST_CALL_MS = 1_000;
+/** Milliseconds that a survivor has to say what it holds of all groups. */
+export const HOLDINGS_CALL_MS = 10_000;
+/** Milliseconds that a survivor has to make itself a group's only voter. */
+export const RECOVER_CALL_MS = 30_000;
+/** Milliseconds between two looks at groups that survivors may still help themselves. */
+export const RECOVERY_PAUSE_MS = 250;
+/** Milliseconds after which a group that could elect a leader, and has none, is reported. */
+export const RECOVERY_WAIT_MS = 20_000;
+/** Milliseconds that the fleet has to take this node in again after it was recovered. */
+export const REJOIN_WAIT_MS = 30_000;
 /** Milliseconds in which a majority has to confirm who leads a group. */
 export const SURVEY_CONFIRM_MS = 500;
 

@@ -147,6 +147,7 @@ describe("the next step", () => {
       ...{ node: 1, fleet: fleet.state, group, confirmed: false, reachable: () => true },
       status: {
         ...{ role: "leader", term: 1, leader: 1, changing, lastIndex: 1000, bound: true },
+        ...{ lastTerm: 1, voterSets: [voters] },
         members,
       },
       ...rest,

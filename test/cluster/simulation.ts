@@ -364,6 +364,8 @@ export class Simulation {
       leader: raft.leader,
       changing: raft.sets.length > 1,
       lastIndex: raft.lastIndex,
+      lastTerm: 1,
+      voterSets: raft.sets,
       bound: true,
       members: [...voters.map(member(true)), ...raft.learners.map(member(false))],
     };

@@ -13,8 +13,15 @@ import {
 import { RaftKVError } from "../errors.ts";
 import { faultOfJoining, isText, joiningNode } from "../fleet/admission.ts";
 import type { JoiningNode } from "../fleet/commands.ts";
-import { FLEET_GROUP, FLEET_NAME, groupsOfNode, hasModule } from "../fleet/state.ts";
-import { ADDRESS_LENGTH_MAX, LEAVE_SAY_MS } from "../limits.ts";
+import {
+  FLEET_GROUP,
+  FLEET_NAME,
+  type FleetState,
+  groupsOfNode,
+  hasModule,
+} from "../fleet/state.ts";
+import { ADDRESS_LENGTH_MAX, JOIN_RETRY_MS, LEAVE_SAY_MS, REJOIN_WAIT_MS } from "../limits.ts";
+import { saysNodeLost } from "../native/failures.ts";
 import { VERSION } from "../version.ts";
 import type { Core } from "./core.ts";
 import { groupDescriptor } from "./groups.ts";
@@ -46,6 +53,8 @@ export class ClusterOfNode {
   private readonly addresses = new Map<number, string>();
   /** Where nodes have said that they are since this one started: newer than what is read back. */
   private readonly announced = new Map<number, string>();
+  /** The nodes that the fleet gave up for lost, as the engine was told. */
+  private lost: FleetState["lost"] | undefined;
   private readonly awaitingFleet = new Waiters<void>();
 
   constructor(core: Core) {
@@ -99,9 +108,7 @@ export class ClusterOfNode {
       return;
     }
     this.core.warn("the cluster took this node for lost; joining it again", this.core.nodeName);
-    this.enter().catch((error: unknown) => {
-      if (this.core.isOpen) this.core.warn("could not join the cluster again", error);
-    });
+    this.enterSoon();
   }
 
   /** The node is to be closed: joining ends where it would wait for other nodes. */
@@ -114,9 +121,42 @@ export class ClusterOfNode {
     if (!this.joined) this.refusal = error;
   }
 
+  /**
+   * Closes this node's replica of the fleet's group, has `change` done to what is stored of it, and
+   * opens it again. Until its own entry was applied anew, this node does not follow the fleet.
+   */
+  async reopenFleet(change: () => Promise<void>): Promise<void> {
+    const { core } = this;
+    const wasJoined = this.joined;
+    this.joined = false;
+    core.host.detach(FLEET_GROUP);
+    try {
+      await change();
+      await core.host.handled();
+    } finally {
+      if (core.isOpen) {
+        await core.openFleet(() => core.engine.bindGroup(FLEET_GROUP));
+        if (wasJoined) this.enterSoon();
+      }
+    }
+  }
+
+  /** Resolves once this node follows the fleet. @throws `TIMEOUT` */
+  async joinedAgain(): Promise<void> {
+    const end = performance.now() + REJOIN_WAIT_MS;
+    while (!this.joined) {
+      this.core.checkOpen();
+      if (performance.now() >= end) {
+        throw new RaftKVError("TIMEOUT", "the fleet has not taken this node in again yet");
+      }
+      await pause(JOIN_RETRY_MS, undefined);
+    }
+  }
+
   /** Tells the engine where nodes are reached, as far as the fleet has learnt something new. */
   fleetApplied(): void {
     const { engine, nodeId, fleet } = this.core;
+    this.giveUpLost(fleet.lost);
     for (const { id, address } of fleet.nodes.values()) {
       const before = this.addresses.get(id);
       if (address === null || id === nodeId || before === address) continue;
@@ -132,6 +172,16 @@ export class ClusterOfNode {
       this.addresses.delete(id);
       engine.forgetNode(id);
     }
+  }
+
+  /** What nodes say that were given up for lost counts for nothing any more. */
+  private giveUpLost(lost: FleetState["lost"]): void {
+    if (lost === this.lost) return;
+    this.lost = lost;
+    const nodes = [...lost.keys()].filter((node) => node !== this.core.nodeId);
+    this.core.engine.giveUpNodes(nodes).catch((error: unknown) => {
+      if (this.core.isOpen) this.core.warn("could not give up the lost nodes", error);
+    });
   }
 
   /** Lets other nodes take over everything that this one holds; resolves when they have. */
@@ -164,6 +214,12 @@ export class ClusterOfNode {
   /** Ends what waits here. */
   close(error: RaftKVError): void {
     this.awaitingFleet.rejectAll(error);
+  }
+
+  private enterSoon(): void {
+    this.enter().catch((error: unknown) => {
+      if (this.core.isOpen) this.core.warn("could not join the cluster again", error);
+    });
   }
 
   private async enter(): Promise<void> {
@@ -236,7 +292,10 @@ export class ClusterOfNode {
       },
       elapsed: () => performance.now(),
       say: (message) => core.log("info", message),
-      checkOpen: () => core.checkOpen(),
+      checkOpen: () => {
+        core.checkOpen();
+        if (saysNodeLost(this.refusal)) throw this.refusal;
+      },
     };
   }
 

@@ -42,6 +42,7 @@ import { LocalGroups } from "./groups.ts";
 import { HookedMachine } from "./hooked-machine.ts";
 import { nodeDetails } from "./node-details.ts";
 import type { Logger, NodeSettings } from "./options.ts";
+import { GroupRecovery } from "./recovery.ts";
 
 /** What happens to storage failures, by the number of event 9. */
 const STORAGE_CODES = [
@@ -51,8 +52,12 @@ const STORAGE_CODES = [
   "DATA_CORRUPTED",
 ] as const;
 
+/** Reason of event 19 for a node that was given up for lost. */
+const LOST_REASON = 7;
+/** Reason of event 19 for certificates that are refused. */
+const TLS_REASON = 5;
 /** Reasons of event 19 for which a node does not belong here: another cluster, or a copy of a node. */
-const STRANGER_REASONS: readonly number[] = [1, 2, 3];
+const STRANGER_REASONS: readonly number[] = [1, 2, 3, LOST_REASON];
 
 /** Log levels by the number of event 10. */
 const LOG_LEVELS = ["info", "error", "warn", "info"] as const;
@@ -99,6 +104,7 @@ export class Core implements HostListener {
   /** What this node says of itself to whoever administers the cluster. */
   readonly reports: NodeReports;
   readonly recent = new RecentLines();
+  readonly recovery: GroupRecovery;
   /** Group modules that the program had bound when the node was opened. */
   readonly modules: readonly string[];
   /** This node's id. */
@@ -162,6 +168,7 @@ export class Core implements HostListener {
       requestsInFlight: () => this.client.inFlight,
       details: async () => nodeDetails(this),
     });
+    this.recovery = new GroupRecovery(this, this.calls);
   }
 
   /**
@@ -328,8 +335,13 @@ export class Core implements HostListener {
 
   streamRefused(_node: number, reason: number, message: string): void {
     this.log("warn", message);
+    if (reason === TLS_REASON) {
+      const help = "; the certificates of both nodes must fit their option tls";
+      this.events.emit("warning", new RaftKVError("INVALID_OPTION", `${message}${help}`));
+    }
     if (!STRANGER_REASONS.includes(reason)) return;
-    const error = new RaftKVError("CLUSTER_MISMATCH", message);
+    const cause = reason === LOST_REASON ? { code: "NODE_LOST" } : undefined;
+    const error = new RaftKVError("CLUSTER_MISMATCH", message, { cause });
     this.events.emit("warning", error);
     this.cluster.refused(error);
   }

@@ -70,6 +70,8 @@ export class LocalGroups {
   private readonly following = new Set<number>();
   private readonly opening = new Map<number, Promise<Replica>>();
   private readonly opened = new Set<number>();
+  /** New groups that this node has given their first members, or tried to. */
+  private readonly begun = new Set<number>();
   private readonly removing = new Set<number>();
   /** Which state of a group that is not here the engine was told. */
   private readonly elsewhere = new Map<number, number>();
@@ -180,6 +182,30 @@ export class LocalGroups {
     this.context.detached(group);
   }
 
+  /**
+   * Closes this node's replica, has `change` done to what is stored of it, and opens it again, also
+   * when that fails.
+   */
+  async reopen(id: number, change: () => Promise<void>): Promise<void> {
+    const group = this.stored.get(id);
+    if (group === undefined || this.removing.has(id)) {
+      throw new RaftKVError("NOT_FOUND", `this node has no replica of group ${id}`);
+    }
+    this.removing.add(id);
+    try {
+      await this.opening.get(id)?.catch(() => undefined);
+      this.host.detach(id);
+      this.opened.delete(id);
+      this.following.delete(id);
+      await change();
+      // What was given of the replica that was closed must not reach the next one.
+      await this.host.handled();
+    } finally {
+      this.removing.delete(id);
+      if (!this.closed) this.openSoon(group);
+    }
+  }
+
   /** Opens and removes nothing any more, and ends what waits with `error`. */
   close(error: RaftKVError): void {
     this.closed = true;
@@ -193,6 +219,7 @@ export class LocalGroups {
     if (group.id === FLEET_GROUP) return;
     if (group.created) this.awaitingLeader.resolve(group.id);
     if (group.state === "removing") this.takeDown(group);
+    else if (this.waitsForLostCreator(group)) this.beginAgain(group);
     else if (this.stored.has(group.id) || this.creates(group)) this.openSoon(group);
     else this.lookElsewhere(group);
   }
@@ -228,9 +255,25 @@ export class LocalGroups {
     return !created && members[0] === this.node;
   }
 
+  /**
+   * Is there an open replica here that waits for the node that was to begin the group, and is it
+   * this node's turn now?
+   */
+  private waitsForLostCreator(group: FleetGroup): boolean {
+    const { id } = group;
+    if (!this.creates(group) || !this.opened.has(id) || this.begun.has(id)) return false;
+    return this.host.replica(id)?.isServed === false && !this.removing.has(id);
+  }
+
+  private beginAgain({ id, name }: FleetGroup): void {
+    this.reopen(id, () => this.engine.closeGroup(id)).catch((error: unknown) =>
+      this.failed(`begin ${name}`, error),
+    );
+  }
+
   private openSoon(group: HostedGroup): void {
     const { id, name, module } = group;
-    if (this.opened.has(id) || this.opening.has(id)) return;
+    if (this.opened.has(id) || this.opening.has(id) || this.removing.has(id)) return;
     if (this.builders.has(module)) {
       this.start(group).catch((error: unknown) => this.failed(`open ${name}`, error));
     } else if (this.keepsUnbound(id)) {
@@ -283,6 +326,7 @@ export class LocalGroups {
   private async create(group: FleetGroup): Promise<number> {
     const { id, name, module, settings, members } = group;
     const descriptor = groupDescriptor(group);
+    this.begun.add(id);
     const slot = await this.engine.createGroupWith(id, descriptor, this.addresses(members));
     this.store({ id, name, module, settings });
     return slot;
@@ -337,6 +381,7 @@ export class LocalGroups {
       await this.engine.removeGroup(id);
       this.stored.delete(id);
       this.following.delete(id);
+      this.begun.delete(id);
       this.context.detached(id);
       return true;
     } catch (error) {

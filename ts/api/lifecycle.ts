@@ -6,6 +6,7 @@ import { AdminServer } from "../admin/http/server.ts";
 import type { AdminSettings } from "../admin/http/settings.ts";
 import type { AdminPorts } from "../admin/ports.ts";
 import { RaftKVError } from "../errors.ts";
+import { FLEET_GROUP } from "../fleet/state.ts";
 import { NodeAdminPorts } from "./admin-ports.ts";
 import { adminRoutes } from "./admin-routes.ts";
 import { Core } from "./core.ts";
@@ -142,6 +143,13 @@ export class NodeLifecycle {
   /** The active node. @throws `NOT_ACTIVE` */
   core(): Core {
     return this.active().core;
+  }
+
+  /** The node, active or still waiting for the fleet's leader. @throws `NOT_ACTIVE` */
+  coreToRecover(): Core {
+    const { state } = this;
+    const waiting = state.name === "activating" ? state.core : undefined;
+    return waiting?.host.replica(FLEET_GROUP) === undefined ? this.core() : waiting;
   }
 
   /** The node's keyspaces, bound before or after `init`. @throws `NOT_ACTIVE` */

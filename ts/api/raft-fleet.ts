@@ -29,6 +29,7 @@ import {
   resolveCallOptions,
 } from "./options.ts";
 import type { Readiness } from "./readiness.ts";
+import type { RecoverOptions, RecoveryResult } from "./recovery.ts";
 
 /** How a consensus group is set up. */
 export interface GroupConfig<State, Arg, Ret, QArg, QRet> {
@@ -286,6 +287,28 @@ export class RaftFleetFunctions {
   /** `host:port` where the server of the option `admin` listens; `null` when there is none. */
   get adminAddress(): string | null {
     return this.lifecycle.adminAddress;
+  }
+
+  /**
+   * The last resort of an operator: the cluster goes on without nodes that are lost for good.
+   *
+   * Groups of which a majority survived lose the members on those nodes, and nothing else. Any
+   * other group, the fleet's own included, goes on with what *one* survivor has, the one whose log
+   * reaches furthest. **What may be lost**: entries, acknowledged ones too, that no survivor had
+   * received; all data of a group without a surviving replica; and a command whose outcome was
+   * still open may turn out applied or not. The result says so for each group.
+   *
+   * The named nodes never come back under their data directories: they are refused with
+   * `CLUSTER_MISMATCH`, and may only join anew, with empty ones. Be sure that their processes have
+   * stopped for good: nodes that are merely cut off go on by themselves. Survivors that are down
+   * are waited for; a group that needs one is reported as `waiting`. May be called on any survivor,
+   * also while its `activate` waits for the fleet's leader, and may be repeated at any time.
+   *
+   * @throws `INVALID_OPTION` without `acceptDataLoss: true`, for names that no node has, and for a
+   * node that answers; `NO_LEADER` when the fleet's own group has to wait for survivors; `NOT_ACTIVE`
+   */
+  async recoverGroups(options: RecoverOptions): Promise<RecoveryResult> {
+    return this.lifecycle.coreToRecover().recovery.recover(options);
   }
 
   private core(): Core {

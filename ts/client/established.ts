@@ -6,7 +6,7 @@ import { within } from "./within.ts";
 /** Does a replica lead with a majority behind it? One that lost it does not know by itself. */
 export async function isEstablished(replica: Replica): Promise<boolean> {
   if (!replica.leading) return false;
-  const confirmed = replica.readable().then(
+  const confirmed = replica.confirmed().then(
     () => true,
     () => false,
   );

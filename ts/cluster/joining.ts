@@ -10,6 +10,7 @@
  */
 import { RaftKVError } from "../errors.ts";
 import { JOIN_RETRY_MS, JOIN_SAY_MS, SEED_CALL_MS } from "../limits.ts";
+import { saysNodeLost } from "../native/failures.ts";
 
 /** What a seed says of itself. */
 export interface SeedStatus {
@@ -102,18 +103,23 @@ class Join {
   /** The directory holds a replica of the fleet: the cluster is there, perhaps at other addresses. */
   async goBack(): Promise<void> {
     const { ports } = this;
+    // Before anything of an old majority can come back to life here.
+    const announced = this.announceEverywhere();
+    const refusal = await announced;
+    if (saysNodeLost(refusal)) throw refusal;
     // A founder that was killed before it had named its cluster goes on where it stopped.
     if (ports.cluster() === 0) await ports.found();
     else await ports.openFleet();
-    await this.register();
+    await this.register(announced);
   }
 
   /** Enters the node into the fleet, however long it takes until the fleet has a leader. */
-  async register(): Promise<void> {
+  async register(announced = this.announceEverywhere()): Promise<void> {
     const { ports } = this;
+    let refusal = await announced;
     for (;;) {
       ports.checkOpen();
-      const refusal = await this.announceEverywhere();
+      if (saysNodeLost(refusal)) throw refusal;
       try {
         return await ports.register();
       } catch (error) {
@@ -122,6 +128,7 @@ class Join {
         this.say(`the fleet has no leader yet: ${reasonOf(error)}`);
       }
       await ports.pause(JOIN_RETRY_MS);
+      refusal = await this.announceEverywhere();
     }
   }
 

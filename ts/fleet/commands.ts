@@ -40,7 +40,9 @@ export type NodeCommand =
   | { readonly type: "markUnreachable"; readonly node: number; readonly since: number }
   /** The fleet's leader has reached the node. */
   | { readonly type: "markReachable"; readonly node: number; readonly now: number }
-  | PurgeNode;
+  | PurgeNode
+  /** Nodes are lost for good, as an operator says: groups and fleet go on without them at once. */
+  | { readonly type: "dropLostNodes"; readonly nodes: readonly number[] };
 
 /** The node leaves; a message about an earlier incarnation than the node's is ignored. */
 export interface LeaveNode {
@@ -117,6 +119,7 @@ export interface RemoveGroup {
 
 /** Why the fleet did not do what it was asked. */
 export type FleetErrorCode =
+  | "CLUSTER_MISMATCH"
   | "ALREADY_ADDED"
   | "CLEANUP_ONGOING"
   | "MODULE_NOT_BOUND"
@@ -134,7 +137,7 @@ export interface FleetError {
 /** The reply to each type of command. */
 export interface FleetReplies {
   foundCluster: { readonly ok: true; readonly clusterId: string };
-  joinNode: { readonly ok: true };
+  joinNode: { readonly ok: true } | FleetError;
   leaveNode: { readonly ok: true } | FleetError;
   bindModules: { readonly ok: true } | FleetError;
   drainNode: { readonly ok: true } | FleetError;
@@ -152,6 +155,7 @@ export interface FleetReplies {
   markUnreachable: { readonly ok: true };
   markReachable: { readonly ok: true };
   purgeNode: { readonly ok: true };
+  dropLostNodes: { readonly ok: true };
 }
 
 /** Any reply. */

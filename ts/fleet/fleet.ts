@@ -21,7 +21,7 @@ import type {
   ReachedTarget,
   RemoveGroup,
 } from "./commands.ts";
-import { applyNodeCommand, dropWhenBare, withoutReplica } from "./nodes.ts";
+import { applyNodeCommand, dropWhenBare } from "./nodes.ts";
 import {
   emptyFleet,
   FLEET_GROUP,
@@ -31,6 +31,7 @@ import {
   fleetImage,
   groupById,
   withGroup,
+  withoutReplica,
 } from "./state.ts";
 import { firstTarget, nextTargets, preferring, retarget, sameNodes } from "./targets.ts";
 
@@ -72,6 +73,7 @@ function applyFleetCommand(state: FleetState, command: FleetCommand): Outcome {
     case "markUnreachable":
     case "markReachable":
     case "purgeNode":
+    case "dropLostNodes":
       return applyNodeCommand(state, command);
     default:
       return refuse(state, "INVALID_OPTION", "not a command of the fleet");
@@ -173,6 +175,11 @@ function removeGroup(state: FleetState, { name, token }: RemoveGroup): Outcome {
   if (group.state === "removing") return [{ ok: true, group: group.id }, state];
   if (group.system) return refuse(state, "NOT_FOUND", `group ${name} is not one to be removed`);
   const members = [...new Set([...group.members, ...group.learners, ...group.leaving])];
+  if (members.length === 0) {
+    // All its replicas were lost: nobody is left who would confirm that one is deleted.
+    const rest = { ...state, groups: state.groups.without(name) };
+    return [{ ok: true, group: group.id }, spendToken(rest, group.token)];
+  }
   const removing: FleetGroup = { ...group, state: "removing", members, learners: [], leaving: [] };
   const next = spendToken(withGroup(state, removing), group.token);
   return [{ ok: true, group: group.id }, next];

@@ -2,10 +2,12 @@
  * The fleet's commands about nodes: they join, leave, bind code, are lost and come back.
  *
  * Promises: a message about an earlier incarnation changes nothing; a node is dropped only once no
- * group counts on it any more; a node that is purged or leaves gets no new members.
+ * group counts on it any more, or once it was given up for lost (`lost.ts`); a node that is purged
+ * or leaves gets no new members.
  */
 import { DEPARTED_NODES } from "../limits.ts";
 import type { FleetReply, JoiningNode, LeaveNode, NodeCommand, PurgeNode } from "./commands.ts";
+import { dropLostNodes } from "./lost.ts";
 import {
   type FleetNode,
   type FleetState,
@@ -13,6 +15,7 @@ import {
   isPartOf,
   withGroup,
   withNode,
+  withoutReplica,
 } from "./state.ts";
 import { retarget } from "./targets.ts";
 
@@ -22,7 +25,12 @@ const DONE: FleetReply = { ok: true };
 
 /** Runs a command about a node. */
 export function applyNodeCommand(state: FleetState, command: NodeCommand): Outcome {
-  if (command.type === "joinNode") return [DONE, joinNode(state, command.node, command.now)];
+  if (command.type === "joinNode") {
+    const lost = state.lost.get(command.node.id);
+    if (lost !== undefined) return neverAgain(state, lost);
+    return [DONE, joinNode(state, command.node, command.now)];
+  }
+  if (command.type === "dropLostNodes") return [DONE, dropLostNodes(state, command.nodes)];
   const node = state.nodes.get(command.node);
   switch (command.type) {
     case "leaveNode":
@@ -48,6 +56,13 @@ export function applyNodeCommand(state: FleetState, command: NodeCommand): Outco
 
 function unknown(state: FleetState, node: number): Outcome {
   return [{ ok: false, code: "NOT_FOUND", message: `no node ${node}` }, state];
+}
+
+function neverAgain(state: FleetState, name: string): Outcome {
+  const message =
+    `${name} was given up for lost, and the cluster went on without what it holds: ` +
+    "start it with an empty data directory, as a new node";
+  return [{ ok: false, code: "CLUSTER_MISMATCH", message }, state];
 }
 
 function joinNode(state: FleetState, joining: JoiningNode, now: number): FleetState {
@@ -128,15 +143,6 @@ function purgeNode(state: FleetState, node: FleetNode, { window, now }: PurgeNod
     if (group.state === "removing") next = withoutReplica(next, group.name, id);
   }
   return dropWhenBare(next, id);
-}
-
-/** The fleet once a node holds no replica any more of a group that is being removed. */
-export function withoutReplica(state: FleetState, name: string, node: number): FleetState {
-  const group = state.groups.get(name);
-  if (group?.state !== "removing") return state;
-  const members = group.members.filter((member) => member !== node);
-  if (members.length > 0) return withGroup(state, { ...group, members });
-  return { ...state, groups: state.groups.without(name) };
 }
 
 /** Drops a leaving node once no group counts on it. */

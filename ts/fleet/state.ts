@@ -80,6 +80,8 @@ export interface FleetState {
   readonly spentTokens: readonly string[];
   /** Incarnations of nodes that left by their own wish, oldest first: they do not come back. */
   readonly departed: ReadonlyMap<number, number>;
+  /** Names of nodes that an operator gave up for lost, oldest first: they never come back. */
+  readonly lost: ReadonlyMap<number, string>;
 }
 
 /** The fleet before any command. */
@@ -91,6 +93,7 @@ export function emptyFleet(): FleetState {
     nextGroup: FIRST_GROUP,
     spentTokens: [],
     departed: new Map(),
+    lost: new Map(),
   };
 }
 
@@ -184,3 +187,12 @@ export const fleetImage = {
     return { ...rest, groups: restored };
   },
 };
+
+/** The fleet once a node holds no replica any more of a group that is being removed. */
+export function withoutReplica(state: FleetState, name: string, node: number): FleetState {
+  const group = state.groups.get(name);
+  if (group?.state !== "removing") return state;
+  const members = group.members.filter((member) => member !== node);
+  if (members.length > 0) return withGroup(state, { ...group, members });
+  return { ...state, groups: state.groups.without(name) };
+}

@@ -166,6 +166,11 @@ function nextTarget(state: FleetState, group: FleetGroup): FleetGroup | null {
  */
 function nextCreator(state: FleetState, group: FleetGroup): FleetGroup | null {
   const { members, learners } = group;
+  if (members.length === 0) {
+    // Those that were to have it were lost before it was.
+    const target = firstTarget(state, group, group.system, group.module);
+    return target.members.length === 0 ? null : retarget(group, target);
+  }
   const creator = members.find((node) => canLead(state, group, node));
   if (creator === undefined || creator === members[0]) return null;
   const rest = members.filter((node) => node !== creator);

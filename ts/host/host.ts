@@ -128,6 +128,13 @@ export class Host {
     }
   }
 
+  /** Resolves once everything that the engine has given so far was handled. */
+  async handled(): Promise<void> {
+    while (this.current !== undefined && !this.closed) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
   /**
    * Calls back once the group has another leader as far as this node's replica knows; the function
    * that comes back ends the wait.

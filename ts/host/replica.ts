@@ -144,6 +144,11 @@ export class Replica {
       const missing = leases.missing(leaseSlot, this.applied);
       return missing <= 0 ? Promise.resolve() : this.arrivals.wait(this.applied + missing);
     }
+    return this.confirmed();
+  }
+
+  /** Resolves once a majority has confirmed just now that this node leads: no lease will do. */
+  confirmed(): Promise<void> {
     if (this.leading) return this.rounds.wait(this.group);
     return Promise.reject(
       new RaftKVError("NO_LEADER", `this node does not lead group ${this.name}`),

@@ -66,8 +66,12 @@ export interface GroupStatus {
   readonly leader: number;
   /** Its voters are being changed: of two sets of voters each must agree. */
   readonly changing: boolean;
+  /** The sets of voters of which each must agree. */
+  readonly voterSets: readonly (readonly number[])[];
   /** Index of the last entry of this node's log. */
   readonly lastIndex: number;
+  /** Term of that entry; 0 where the log is empty. */
+  readonly lastTerm: number;
   /** The group's code is there: the group applies, and may lead. */
   readonly bound: boolean;
   readonly members: readonly MemberStatus[];
@@ -180,6 +184,16 @@ export interface NativeGroups {
     voters: readonly number[],
     learners: readonly number[],
   ): Promise<void>;
+  /**
+   * Makes this node's member the only voter and the other `members` learners, asking nobody: a
+   * majority of the voters is lost for good. `knownTerm` is the highest term that any member knows.
+   * Closes the group, takes an election timeout, and resolves to the index of that membership.
+   */
+  recoverGroup(
+    group: number,
+    knownTerm: number,
+    members: readonly MemberAddress[],
+  ): Promise<number>;
   /** Hands leadership to another voter that answers, at the leader; resolves once it leads. */
   transferLeader(group: number, to: number): Promise<void>;
   /**
@@ -206,6 +220,8 @@ export interface NativeLinks {
   setNodeAddress(node: number, address: string): void;
   /** Ends the streams to a node that has left. */
   forgetNode(node: number): void;
+  /** These nodes are lost for good: they are neither heard nor dialled again. Durable. */
+  giveUpNodes(nodes: readonly number[]): Promise<void>;
   /** Calls another node's host (event "call" there) and resolves to its answer. */
   callNode(node: number, body: Uint8Array, timeoutMs: number): Promise<Buffer>;
   /** Calls the host of whatever node is at an address, this one included. */

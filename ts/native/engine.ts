@@ -131,6 +131,14 @@ class OpenEngine implements NativeEngine {
     return typedAsync(() => this.#native.changeMembers(group, [...voters], [...learners]));
   }
 
+  recoverGroup(
+    group: number,
+    knownTerm: number,
+    members: readonly MemberAddress[],
+  ): Promise<number> {
+    return typedAsync(() => this.#native.recoverGroup(group, knownTerm, [...members]));
+  }
+
   transferLeader(group: number, to: number): Promise<void> {
     return typedAsync(() => this.#native.transferLeader(group, to));
   }
@@ -163,6 +171,10 @@ class OpenEngine implements NativeEngine {
 
   forgetNode(node: number): void {
     typed(() => this.#native.forgetNode(node));
+  }
+
+  giveUpNodes(nodes: readonly number[]): Promise<void> {
+    return typedAsync(() => this.#native.giveUpNodes([...nodes]));
   }
 
   callNode(node: number, body: Uint8Array, timeoutMs: number): Promise<Buffer> {

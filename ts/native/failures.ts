@@ -30,10 +30,17 @@ const MEANINGS: Readonly<Record<string, readonly [ErrorCode, Outcome?]>> = {
   NO_SUCH_SNAPSHOT: ["NOT_FOUND"],
   NOT_LEADER: ["NO_LEADER"],
   TIMED_OUT: ["TIMEOUT", "unknown"],
+  NODE_LOST: ["CLUSTER_MISMATCH", "not applied"],
   NOT_SENT: ["NO_LEADER", "not applied"],
   CANNOT_LISTEN: ["INVALID_OPTION"],
   INVALID_TLS: ["INVALID_OPTION"],
 };
+
+/** Does an error say that a node was given up for lost, and the cluster went on without it? */
+export function saysNodeLost(error: unknown): error is RaftKVError {
+  if (!(error instanceof RaftKVError)) return false;
+  return Object(error.cause).code === "NODE_LOST";
+}
 
 /** What the addon threw, as the typed error. */
 export function typedError(error: unknown): RaftKVError {

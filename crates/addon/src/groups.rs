@@ -178,6 +178,26 @@ impl NativeEngine {
         })
     }
 
+    /// Makes this node's member the only voter, and the others learners: a majority is lost.
+    /// Resolves to the index of that membership; the group is closed then.
+    #[napi(catch_unwind, ts_return_type = "Promise<number>")]
+    pub fn recover_group<'env>(
+        &self,
+        env: &'env Env,
+        group: f64,
+        known_term: f64,
+        members: Vec<NativeMember>,
+    ) -> Result<Object<'env>> {
+        let (engine, group) = (self.delivery.engine()?, id("group", group)?);
+        let known_term = self::number("knownTerm", known_term)?;
+        let members = self::members(members)?;
+        let recovering = engine.clone();
+        promise(env, &engine, async move {
+            let index = recovering.recover_group(group, known_term, members).await;
+            index.map(|index| index as f64)
+        })
+    }
+
     /// Hands leadership to another voter.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn transfer_leader<'env>(

@@ -11,7 +11,7 @@ use napi_derive::napi;
 use raft_kv_engine::{Answered, ListenOptions, TlsOptions};
 
 use crate::{
-    arguments::{integer_between, node},
+    arguments::{integer_between, node, nodes},
     engine::NativeEngine,
     errors::Result,
     limits::{CALL_WAIT_MS_MAX, INTEGER_MAX},
@@ -141,6 +141,19 @@ impl NativeEngine {
             engine.forget_node(node);
             Ok(())
         })
+    }
+
+    /// These nodes are lost for good, and refused from now on.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn give_up_nodes<'env>(&self, env: &'env Env, nodes: Vec<f64>) -> Result<Object<'env>> {
+        let engine = self.delivery.engine()?;
+        let nodes = self::nodes("nodes", &nodes)?.into_iter().collect();
+        let giving_up = engine.clone();
+        promise(
+            env,
+            &engine,
+            async move { giving_up.give_up_nodes(nodes).await },
+        )
     }
 
     /// Calls a node's host.

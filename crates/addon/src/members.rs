@@ -55,8 +55,12 @@ pub struct NativeGroupStatus {
     pub leader: f64,
     /// Its voters are being changed.
     pub changing: bool,
+    /// The sets of voters of which each must agree.
+    pub voter_sets: Vec<Vec<f64>>,
     /// Index of the last entry of this node's log.
     pub last_index: f64,
+    /// Term of that entry; 0 where the log is empty.
+    pub last_term: f64,
     /// The group's code is there.
     pub bound: bool,
     /// The members.
@@ -76,6 +80,11 @@ impl From<MemberStatus> for NativeMemberStatus {
     }
 }
 
+fn sets(voters: &[Vec<u64>]) -> Vec<Vec<f64>> {
+    let set = |voters: &Vec<u64>| voters.iter().map(|node| *node as f64).collect();
+    voters.iter().map(set).collect()
+}
+
 impl From<GroupStatus> for NativeGroupStatus {
     fn from(status: GroupStatus) -> Self {
         Self {
@@ -86,8 +95,10 @@ impl From<GroupStatus> for NativeGroupStatus {
             },
             term: status.term as f64,
             leader: status.leader as f64,
-            changing: status.changing,
+            changing: status.voter_sets.len() > 1,
+            voter_sets: sets(&status.voter_sets),
             last_index: status.last_index as f64,
+            last_term: status.last_term as f64,
             bound: status.bound,
             members: status.members.into_iter().map(Into::into).collect(),
         }

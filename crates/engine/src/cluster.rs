@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 
+use crate::beginning;
 use crate::engine::{Engine, check_group_number};
 use crate::error::EngineError;
 use crate::forwarding;
@@ -45,6 +46,8 @@ impl Engine {
         header: Bytes,
         pieces: impl IncomingPieces,
     ) -> Result<Bytes, String> {
+        let welcome = self.0.check_not_lost(from);
+        welcome.map_err(|error| error.to_string())?;
         let taken = snapshot_receiving::take(self.0.clone(), from, header, pieces).await;
         taken.map_err(|error| error.to_string())
     }
@@ -56,6 +59,7 @@ impl Engine {
         method: u32,
         mut body: Bytes,
     ) -> Result<Bytes, EngineError> {
+        self.0.check_not_lost(from)?;
         let malformed = || EngineError::MalformedFrame(format!("call {method} of node {from}"));
         match method {
             method::CREATE_MEMBER => {
@@ -118,6 +122,23 @@ impl Engine {
     /// host its snapshot and its entries; one that is not open is opened. Returns the slot.
     pub async fn bind_group(&self, group: u32) -> Result<u32, EngineError> {
         self.run(lifecycle::bind(self.0.clone(), group)).await
+    }
+
+    /// Makes this node's member the only voter, and the other `members` learners, without asking
+    /// anybody: a majority of the group's voters is lost for good. `known_term` is the highest term
+    /// that any of the members knows. The best member to do so has the newest log; what only lost
+    /// members had is lost. Closes the group, takes an election timeout, and returns the index of
+    /// the new membership; may be repeated. Nothing of the lost nodes may be taken from before this
+    /// call on: see [`give_up_nodes`](Self::give_up_nodes).
+    pub async fn recover_group(
+        &self,
+        group: u32,
+        known_term: u64,
+        members: Vec<Member>,
+    ) -> Result<u64, EngineError> {
+        let shared = self.0.clone();
+        self.run(beginning::recover(shared, group, known_term, members))
+            .await
     }
 
     /// How a group stands, as far as this node knows.

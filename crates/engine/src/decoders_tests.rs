@@ -40,6 +40,7 @@ fn good() -> Vec<Bytes> {
         node: 6,
         incarnation: 7,
         cluster_name: "orders".into(),
+        lost: vec![8, 9],
     };
     let removal = Removal::LeftOut(Some(log_id()));
     let remains = Remains {

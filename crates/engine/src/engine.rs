@@ -21,12 +21,14 @@ use crate::events::{Event, EventQueue, FailureKind, Reason, StateMachineHost};
 use crate::forwarding::ResultsDesk;
 use crate::group::Group;
 use crate::group_locks::GroupLocks;
+use crate::handing_over;
 use crate::host_calls::CallDesk;
 use crate::identity::NodeIdentity;
 use crate::leases::{self, LeaseClock};
 use crate::lifecycle::{self, Opening};
 use crate::limits::LEASE_MARGIN_DIVISOR;
 use crate::links::Links;
+use crate::lost::LostNodes;
 use crate::network::{AddressBook, Nodes};
 use crate::options::EngineOptions;
 use crate::proposer::Proposer;
@@ -70,6 +72,7 @@ pub(crate) struct Shared {
     pub(crate) results: ResultsDesk,
     pub(crate) calls: Arc<CallDesk>,
     pub(crate) cluster: AtomicU64,
+    pub(crate) lost: LostNodes,
     pub(crate) addresses: Arc<AddressBook>,
     pub(crate) nodes: OnceLock<Arc<Nodes>>,
     /// Listening and belonging to a cluster, one at a time.
@@ -207,6 +210,7 @@ impl Engine {
             config,
             journal,
             cluster: AtomicU64::new(identity.cluster),
+            lost: LostNodes::new(identity.lost.clone()),
             identity,
             events,
             counters,
@@ -246,6 +250,7 @@ impl Engine {
     pub fn identity(&self) -> NodeIdentity {
         NodeIdentity {
             cluster: self.0.cluster(),
+            lost: self.0.lost.all(),
             ..self.0.identity.clone()
         }
     }
@@ -411,7 +416,7 @@ impl Engine {
         }
     }
 
-    /// Refuses new commands, lets those under way finish for a while, stops all groups and closes
+    /// Refuses new commands, hands what this node leads to others, lets those under way finish for a while, stops all groups and closes
     /// the journal. Events can still be drained. May be called again, with the same result.
     pub async fn close(&self) -> Result<(), EngineError> {
         self.run(close(self.0.clone())).await
@@ -440,6 +445,7 @@ async fn close(shared: Arc<Shared>) -> Result<(), EngineError> {
         .iter()
         .filter(|group| !shared.running.lock().contains_key(&group.id));
     opening.for_each(|group| group.halt());
+    handing_over::hand_over(&shared, &groups).await;
     join_all(
         groups
             .iter()

@@ -30,6 +30,9 @@ pub enum EngineError {
     /// A node belongs, or this one does, to another cluster.
     #[error("{0}")]
     OtherCluster(String),
+    /// A node was given up for lost: it, or this one, does not belong to the cluster any more.
+    #[error("{0}")]
+    NodeLost(String),
     /// Another program listens there.
     #[error("{0}")]
     AddressInUse(String),
@@ -93,6 +96,7 @@ impl EngineError {
             EngineError::ClusterMismatch { .. } | EngineError::OtherCluster(_) => {
                 "CLUSTER_MISMATCH"
             }
+            EngineError::NodeLost(_) => "NODE_LOST",
             EngineError::AddressInUse(_) => "ADDRESS_IN_USE",
             EngineError::InvalidOption(_) => "INVALID_OPTION",
             EngineError::NotSent(_) => "NOT_SENT",

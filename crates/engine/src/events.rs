@@ -63,7 +63,10 @@ pub(crate) enum StreamRefusal {
     /// An older process of a node, or a copy of one.
     OtherProcess = 3,
     Protocol = 4,
+    Tls = 5,
     Other = 6,
+    /// One of the two was given up for lost.
+    Lost = 7,
 }
 
 /// One event; `group` is 0 where it belongs to none.

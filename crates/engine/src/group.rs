@@ -84,8 +84,8 @@ pub(crate) struct Group {
     known_term: AtomicU64,
     /// Index of the last entry that the host was given.
     pub(crate) given: AtomicU64,
-    /// This node is a voter, and not the only one.
-    votes_with_others: AtomicBool,
+    /// This node is a voter.
+    votes: AtomicBool,
     has_others: AtomicBool,
     raft: OnceLock<Raft>,
     events: Arc<EventQueue>,
@@ -149,7 +149,7 @@ impl Group {
             last_heard: AtomicU64::new(0),
             known_term: AtomicU64::new(known_term),
             given: AtomicU64::new(0),
-            votes_with_others: AtomicBool::new(false),
+            votes: AtomicBool::new(false),
             has_others: AtomicBool::new(false),
             raft: OnceLock::new(),
             events: parts.events,
@@ -288,7 +288,7 @@ impl Group {
     /// Whether this node is to be elected when no leader is heard of.
     pub(crate) fn stands(&self) -> bool {
         self.bound
-            && self.votes_with_others.load(Ordering::SeqCst)
+            && self.votes.load(Ordering::SeqCst)
             && self.lease.leading_term().is_none()
             && !self.stop.load(Ordering::SeqCst)
     }
@@ -360,9 +360,7 @@ impl Group {
             (members.voter_sets(), others)
         };
         let votes = sets.iter().any(|voters| voters.contains(&self.node));
-        let alone = sets.iter().all(|voters| *voters == [self.node]);
-        self.votes_with_others
-            .store(votes && !alone, Ordering::SeqCst);
+        self.votes.store(votes, Ordering::SeqCst);
         self.has_others.store(others, Ordering::SeqCst);
         self.lease.set_voters(sets);
         self.timer.update(self);

@@ -9,7 +9,9 @@ use crate::error::EngineError;
 use crate::limits::IDENTITY_BITS;
 use crate::world::World;
 
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
+/// Before nodes could be given up for lost.
+const FORMAT_VERSION_WITHOUT_LOST: u32 = 1;
 
 /// Who this node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub struct NodeIdentity {
     pub incarnation: u32,
     /// The cluster's name.
     pub cluster_name: String,
+    /// Nodes that were given up for lost, the last one last: they are not listened to again.
+    pub lost: Vec<u64>,
 }
 
 impl NodeIdentity {
@@ -51,6 +55,7 @@ impl NodeIdentity {
             node: (world.random() >> (u64::BITS - IDENTITY_BITS)).max(1),
             incarnation: 1,
             cluster_name: cluster_name.into(),
+            lost: Vec::new(),
         }
     }
 
@@ -74,6 +79,8 @@ impl NodeIdentity {
         bytes.put_u64_le(self.cluster);
         bytes.put_u64_le(self.node);
         bytes.put_u32_le(self.incarnation);
+        bytes.put_u32_le(self.lost.len() as u32);
+        self.lost.iter().for_each(|node| bytes.put_u64_le(*node));
         bytes.put_slice(self.cluster_name.as_bytes());
         bytes.freeze()
     }
@@ -81,13 +88,25 @@ impl NodeIdentity {
     /// As it was stored.
     pub(crate) fn decode(mut bytes: Bytes) -> Result<Self, EngineError> {
         let damaged = || EngineError::DataCorrupted("the node's identity is damaged".into());
-        if bytes.len() < 24 || bytes.get_u32_le() != FORMAT_VERSION {
+        if bytes.len() < 24 {
+            return Err(damaged());
+        }
+        let version = bytes.get_u32_le();
+        let (cluster, node) = (bytes.get_u64_le(), bytes.get_u64_le());
+        let incarnation = bytes.get_u32_le();
+        let count = match version {
+            FORMAT_VERSION => bytes.try_get_u32_le().map_err(|_| damaged())? as usize,
+            FORMAT_VERSION_WITHOUT_LOST => 0,
+            _ => return Err(damaged()),
+        };
+        if bytes.remaining() / 8 < count {
             return Err(damaged());
         }
         Ok(Self {
-            cluster: bytes.get_u64_le(),
-            node: bytes.get_u64_le(),
-            incarnation: bytes.get_u32_le(),
+            cluster,
+            node,
+            incarnation,
+            lost: (0..count).map(|_| bytes.get_u64_le()).collect(),
             cluster_name: String::from_utf8(bytes.to_vec()).map_err(|_| damaged())?,
         })
     }
@@ -118,9 +137,21 @@ mod tests {
 
     #[test]
     fn refuses_damaged_bytes() {
-        let bytes = NodeIdentity::mint("orders", &World::default()).encode();
-        for length in 0..24 {
+        let mut identity = NodeIdentity::mint("orders", &World::default());
+        identity.lost = vec![7, 1 << 51];
+        let bytes = identity.encode();
+        assert_eq!(NodeIdentity::decode(bytes.clone()).unwrap(), identity);
+        for length in 0..28 + 16 {
             assert!(NodeIdentity::decode(bytes.slice(..length)).is_err());
         }
+    }
+
+    #[test]
+    fn is_read_from_before_nodes_could_be_lost() {
+        let identity = NodeIdentity::mint("orders", &World::default());
+        let mut stored = BytesMut::from(&identity.encode()[..24]);
+        stored[0] = 1;
+        stored.put_slice(b"orders");
+        assert_eq!(NodeIdentity::decode(stored.freeze()).unwrap(), identity);
     }
 }

@@ -15,6 +15,7 @@
 //! May not: know anything of JavaScript, or of what entries mean. openraft is used in `raft` alone.
 
 mod batching;
+mod beginning;
 mod cluster;
 #[cfg(test)]
 mod decoders_tests;
@@ -26,6 +27,7 @@ mod forwarding;
 mod frames;
 mod group;
 mod group_locks;
+mod handing_over;
 mod host_calls;
 mod identity;
 mod leases;
@@ -33,6 +35,7 @@ mod lifecycle;
 mod limits;
 mod links;
 mod listening;
+mod lost;
 mod members;
 mod membership;
 pub mod network;

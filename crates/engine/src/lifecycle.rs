@@ -2,21 +2,20 @@
 //!
 //! One of these at a time for each group; different groups side by side.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use openraft::BasicNode;
 use raft_kv_journal::GroupLog;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
+use crate::beginning::{begin, is_untouched};
 use crate::engine::Shared;
 use crate::error::EngineError;
 use crate::events::{Event, Reason};
 use crate::group::{Group, GroupParts};
 use crate::leases::Lease;
-use crate::limits::{CLOSE_WAIT, LEAD_WAIT, LEASE_SLOTS_MAX, STOP_WAIT};
+use crate::limits::{CLOSE_WAIT, LEASE_SLOTS_MAX, STOP_WAIT};
 use crate::links::Errand;
 use crate::network::{LogId, Member, Response};
 use crate::raft::codec::encode_vote;
@@ -47,6 +46,11 @@ impl Opening {
             Opening::Wanted => false,
             Opening::Stored { bound } => *bound,
         }
+    }
+
+    /// Whether it gives the group its first members.
+    fn founds(&self) -> bool {
+        matches!(self, Opening::Alone | Opening::Members(_))
     }
 }
 
@@ -85,7 +89,13 @@ pub(crate) async fn create(
         }
     }
     if let Some(group) = shared.find(id) {
-        return Ok(group.lease.slot());
+        let waits = opening.founds() && is_untouched(&log)?;
+        if !waits && (group.bound || !opening.bound()) {
+            return Ok(group.lease.slot());
+        }
+        // It was opened without its code, or as a member that waits for a leader which will not
+        // come.
+        close_to_reopen(&shared, id).await;
     }
     open_held(&shared, id, log, opening).await
 }
@@ -115,7 +125,7 @@ pub(crate) async fn create_wanted(
     Ok(())
 }
 
-fn damaged(error: impl ToString) -> EngineError {
+pub(crate) fn damaged(error: impl ToString) -> EngineError {
     EngineError::DataCorrupted(error.to_string())
 }
 
@@ -275,60 +285,6 @@ async fn run(
     raft.map_err(|error| EngineError::StorageFailed(format!("group {}: {error}", group.id)))
 }
 
-/// Gives the group its first members if it has none, and has this node lead where it can do so
-/// alone.
-async fn begin(
-    shared: &Shared,
-    group: &Arc<Group>,
-    raft: &Raft,
-    opening: &Opening,
-) -> Result<(), EngineError> {
-    let failed = |error: String| EngineError::StorageFailed(format!("group {}: {error}", group.id));
-    let restored = raft
-        .with_raft_state(|state| {
-            let members = &state.membership_state;
-            (
-                members.committed().as_ref().clone(),
-                members.effective().as_ref().clone(),
-            )
-        })
-        .await;
-    let (committed, effective) = restored.map_err(|error| failed(error.to_string()))?;
-    let has_members = effective.membership().nodes().next().is_some();
-    group.restore_members(committed, effective);
-    // A member that was created for a leader has a vote from the start.
-    let waits = group.log.state().vote.is_some();
-    if !has_members && !waits {
-        let alone = vec![Member {
-            node: group.node,
-            address: String::new(),
-        }];
-        let members = match opening {
-            Opening::Members(members) => members.clone(),
-            _ => alone,
-        };
-        let members: BTreeMap<u64, BasicNode> = members
-            .into_iter()
-            .map(|member| (member.node, BasicNode::new(member.address)))
-            .collect();
-        raft.initialize(members)
-            .await
-            .map_err(|error| failed(error.to_string()))?;
-        if !group.votes_alone() {
-            shared.timer.hurry(group);
-        }
-    }
-    if !group.votes_alone() || !group.bound {
-        return Ok(());
-    }
-    raft.trigger()
-        .elect(true)
-        .await
-        .map_err(|error| failed(error.to_string()))?;
-    let led = timeout(LEAD_WAIT, group.wait_to_lead()).await;
-    led.map_err(|_| EngineError::NoLeader(group.id))
-}
-
 /// Closes a group; nothing happens when it is not open.
 pub(crate) async fn close(shared: Arc<Shared>, id: u32) -> Result<(), EngineError> {
     let _held = shared.locks.hold(id).await;
@@ -346,6 +302,16 @@ async fn close_held(shared: &Arc<Shared>, id: u32) {
         // Commands that take longer are refused with an unknown outcome.
         drop(timeout(CLOSE_WAIT, group.wait_until_settled()).await);
     }
+    stop(shared, Running { group, ended }).await;
+}
+
+/// Closes a group that is opened anew at once: whoever sent commands that wait sends them again.
+pub(crate) async fn close_to_reopen(shared: &Arc<Shared>, id: u32) {
+    let Some(group) = shared.find(id) else { return };
+    let Some(ended) = shared.running.lock().remove(&id) else {
+        return;
+    };
+    shared.proposer.refuse_pending(&group, Reason::NotLeader);
     stop(shared, Running { group, ended }).await;
 }
 

@@ -54,6 +54,12 @@ pub const LOG_READ_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How long opening a group waits for this node to lead it.
 pub const LEAD_WAIT: Duration = Duration::from_secs(10);
 
+/// How long closing waits until others lead what this node led.
+pub const HAND_OVER_WAIT: Duration = Duration::from_millis(500);
+
+/// How often closing looks whether another voter could lead.
+pub const HEIR_INTERVAL: Duration = Duration::from_millis(5);
+
 /// How long closing waits for commands that are under way.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
@@ -126,6 +132,9 @@ pub const HOST_CALL_WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Nodes whose addresses are noted.
 pub const ADDRESSES_MAX: usize = 16 * 1024;
+
+/// Nodes that were given up for lost and are still refused.
+pub const LOST_NODES_MAX: usize = 1024;
 
 /// Received entries up to this length are copied, so that they do not keep whole frames in memory.
 pub const ENTRY_COPIED_BYTES_MAX: usize = 32 * 1024;

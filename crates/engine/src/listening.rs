@@ -13,7 +13,6 @@ use crate::error::EngineError;
 use crate::host_calls::{self, Answered, Caller, from_fault, with_wait};
 use crate::limits::IDENTITY_BITS;
 use crate::network::{Nodes, Receiver, transport_error};
-use crate::raft::log_store::durable;
 
 /// Where to listen for other nodes.
 #[derive(Clone, Debug)]
@@ -168,6 +167,7 @@ async fn listen(shared: Arc<Shared>, options: ListenOptions) -> Result<String, E
         transport.close().await;
         return Err(EngineError::InvalidOption(what.into()));
     }
+    transport.refuse_nodes(&shared.lost.all());
     let advertised = transport.advertised();
     let nodes = Arc::new(Nodes::new(transport, shared.addresses.clone()));
     // Both for the first time: the lock is held.
@@ -193,14 +193,7 @@ async fn set_cluster(shared: Arc<Shared>, cluster: u64) -> Result<(), EngineErro
         )));
     }
     if stored == 0 {
-        let mut identity = shared.identity.clone();
-        identity.cluster = cluster;
-        let saved = durable(|done| shared.journal.save_identity(identity.encode(), done)).await;
-        saved.map_err(|error| {
-            shared
-                .failure()
-                .unwrap_or_else(|| EngineError::StorageFailed(error.to_string()))
-        })?;
+        shared.save_identity(cluster).await?;
         shared.cluster.store(cluster, Ordering::SeqCst);
     }
     match shared.nodes.get() {

@@ -55,10 +55,12 @@ pub struct GroupStatus {
     pub leader: u64,
     /// The members.
     pub members: Vec<MemberStatus>,
-    /// Its voters are being changed.
-    pub changing: bool,
+    /// The sets of voters of which each must agree; more than one while they are being changed.
+    pub voter_sets: Vec<Vec<u64>>,
     /// Index of the last entry of this node's log.
     pub last_index: u64,
+    /// Term of the last entry of this node's log; 0 where it is empty.
+    pub last_term: u64,
     /// The host has the group's code.
     pub bound: bool,
 }
@@ -108,6 +110,8 @@ async fn matching(raft: &Raft) -> Result<BTreeMap<u64, u64>, EngineError> {
 /// How a group stands.
 pub(crate) async fn status(shared: Arc<Shared>, id: u32) -> Result<GroupStatus, EngineError> {
     let (group, raft) = opened(&shared, id)?;
+    let last = raft.with_raft_state(|state| state.log_ids.last().copied());
+    let last = last.await.map_err(|error| stopped(&error))?;
     let leads = group.lease.leading_term().is_some();
     let matching = if leads {
         matching(&raft).await?
@@ -135,8 +139,9 @@ pub(crate) async fn status(shared: Arc<Shared>, id: u32) -> Result<GroupStatus, 
         term: group.known_term(),
         leader: group.known_leader(),
         members: members.collect(),
-        changing: sets.len() > 1,
+        voter_sets: sets.clone(),
         last_index: group.log.state().next_index.saturating_sub(1),
+        last_term: last.map_or(0, |last| last.leader_id.term),
         bound: group.bound,
     })
 }
@@ -298,6 +303,26 @@ pub(crate) async fn transfer_leader(
     moved.map_err(|_| EngineError::TimedOut(format!("node {to} does not lead group {id} yet")))
 }
 
+/// The other voters that have nearly all of the log, those that have most of it first.
+pub(crate) async fn voters_by_progress(
+    group: &Group,
+    raft: &Raft,
+) -> Result<Vec<u64>, EngineError> {
+    let last = group.log.state().next_index.saturating_sub(1);
+    let sets = group.members.lock().voter_sets();
+    let near = |node: &u64, index: u64| {
+        *node != group.node
+            && index + LEARNER_LAG_MAX >= last
+            && sets.iter().all(|voters| voters.contains(node))
+    };
+    let matching = matching(raft).await?.into_iter();
+    let mut voters: Vec<(u64, u64)> = matching
+        .filter(|(node, index)| near(node, *index))
+        .collect();
+    voters.sort_by_key(|(_, index)| std::cmp::Reverse(*index));
+    Ok(voters.into_iter().map(|(node, _)| node).collect())
+}
+
 /// Waits until a member answers now, and has nearly all of the log.
 async fn wait_until_matching(group: &Group, raft: &Raft, to: u64) -> Result<(), EngineError> {
     let end = Instant::now() + MEMBERSHIP_WAIT;
@@ -322,7 +347,11 @@ async fn wait_until_matching(group: &Group, raft: &Raft, to: u64) -> Result<(), 
 
 /// Asks a member whether it would take the group over. One that was started anew may not have the
 /// code yet; a transfer that it refuses would leave the group without a leader for a lease.
-async fn check_could_lead(shared: &Shared, group: &Group, to: u64) -> Result<(), EngineError> {
+pub(crate) async fn check_could_lead(
+    shared: &Shared,
+    group: &Group,
+    to: u64,
+) -> Result<(), EngineError> {
     let others = group.other_members();
     let Some(member) = others.into_iter().find(|member| member.node == to) else {
         return Err(not_leader(group));

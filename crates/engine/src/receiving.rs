@@ -3,7 +3,7 @@
 //! What is guarded here, before openraft sees it: a member that was opened within a lease after it
 //! may have acknowledged one gives no votes, since openraft forgets leases at a restart; a group
 //! whose code is not bound stores entries and hears of no commit; nodes that were removed from a
-//! group are told so.
+//! group are told so, and nothing of nodes that were given up for lost is taken.
 
 use std::sync::Arc;
 
@@ -29,6 +29,9 @@ pub(crate) async fn answer(shared: Arc<Shared>, from: u64, id: u32, request: Req
     if !is_sound(&request) {
         tracing::warn!(node = from, group = id, "a request with impossible numbers");
         return failed("the request has impossible numbers");
+    }
+    if let Err(error) = shared.check_not_lost(from) {
+        return failed(error);
     }
     let Some(group) = shared.find(id) else {
         return shared.unknown(id);

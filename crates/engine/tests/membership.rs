@@ -243,3 +243,44 @@ async fn a_dead_leader_is_no_reason_to_refuse_when_another_is_found() {
     assert_eq!(host.view().results.concat().len(), 24);
     cluster.stop_node(2).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_node_that_closes_hands_over_what_it_leads() {
+    let mut cluster = Cluster::start(3, 31, |_| {});
+    cluster.create(&[0, 1, 2]).await;
+    let leader = cluster.leader(&[0, 1, 2]).await;
+    let engine = cluster.node(leader).engine.clone();
+    engine.submit(&frame(GROUP, 0, 10, 100), 0).unwrap();
+    settled(&cluster, leader).await;
+    let others: Vec<usize> = (0..3).filter(|place| *place != leader).collect();
+    // They do not stand by themselves.
+    for place in &others {
+        cluster.node(*place).engine.pause_timer(true);
+    }
+    engine.close().await.unwrap();
+    cluster.nodes[leader] = None;
+    for place in &others {
+        let status = cluster.node(*place).engine.group_status(GROUP).await;
+        let known = status.unwrap().leader;
+        assert!(others.iter().any(|other| cluster.ids[*other] == known));
+        cluster.node(*place).engine.pause_timer(false);
+    }
+    let heir = cluster.leader(&others).await;
+    let engine = cluster.node(heir).engine.clone();
+    engine.submit(&frame(GROUP, 0, 10, 100), 0).unwrap();
+    has(&cluster, heir, 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn closing_without_a_majority_waits_for_nobody() {
+    let cluster = Cluster::start(3, 32, |_| {});
+    cluster.create(&[0, 1, 2]).await;
+    let leader = cluster.leader(&[0, 1, 2]).await;
+    let ids = cluster.ids.clone();
+    for other in (0..3).filter(|place| *place != leader) {
+        cluster.router.cut(ids[leader], ids[other], true);
+    }
+    let closing = cluster.node(leader).engine.close();
+    let closed = tokio::time::timeout(Duration::from_secs(30), closing).await;
+    closed.unwrap().unwrap();
+}

@@ -43,7 +43,7 @@ async fn entries_reach_all_members_in_one_order() {
     assert_eq!(status.leader, cluster.ids[leader]);
     assert_eq!(status.members.len(), 3);
     assert!(status.members.iter().all(|it| it.voter));
-    assert!(status.bound && !status.changing);
+    assert!(status.bound && status.voter_sets.len() == 1);
     let follower = cluster.node(1).engine.group_status(GROUP).await.unwrap();
     assert_eq!(follower.role, Role::Follower);
     assert_eq!(follower.leader, cluster.ids[leader]);

@@ -4,7 +4,7 @@
 //! Locks are taken in this order: nodes, then a peer's lane, then an outbox. Nothing of the handler
 //! runs under a lock.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -75,6 +75,8 @@ pub(crate) struct Core {
     /// Turns true when the transport closes.
     pub closed: watch::Sender<bool>,
     nodes: Mutex<Nodes>,
+    /// Nodes that are not talked to any more.
+    lost: RwLock<HashSet<u64>>,
     reported: Mutex<HashMap<Reported, Instant>>,
 }
 
@@ -96,6 +98,7 @@ impl Core {
             events,
             closed: watch::Sender::new(false),
             nodes: Mutex::new(Nodes::default()),
+            lost: RwLock::default(),
             reported: Mutex::new(HashMap::new()),
         })
     }
@@ -118,6 +121,14 @@ impl Core {
         expected: u64,
     ) -> Result<PeerIdentity, Refusal> {
         let peer = self.introduction.read().examine(hello, expected)?;
+        if self.lost.read().contains(&peer.node) {
+            let text = format!(
+                "node {} at {} was given up for lost, and its cluster went on without it: it can \
+                 only come back as a new node, with an empty data directory",
+                hello.node, hello.address
+            );
+            return Err(Refusal::ours(RefusalReason::LostNode, text));
+        }
         if peer.cluster == 0 || self.cluster() == 0 {
             return Ok(peer);
         }
@@ -231,6 +242,13 @@ impl Core {
             .lane
             .get_or_insert_with(|| Lane::new(node, address, counters));
         Some(lane.clone())
+    }
+
+    /// Talks to these nodes no more, whatever they say.
+    pub(crate) fn refuse_nodes(&self, nodes: &[u64]) {
+        self.lost.write().extend(nodes);
+        // Streams from before are not judged anew.
+        nodes.iter().for_each(|node| self.forget(*node));
     }
 
     /// Forgets a node: ends its streams, and what was known of it.

@@ -14,7 +14,7 @@ use tonic::{Status, Streaming};
 
 use crate::assembly::Assembly;
 use crate::core::Core;
-use crate::error::{CallError, Refusal, RefusalReason, undecodable, with_causes};
+use crate::error::{CallError, Refusal, RefusalReason, tls_refusal, undecodable, with_causes};
 use crate::handler::PeerIdentity;
 use crate::hello::{refusal_from_wire, refusal_to_wire};
 use crate::lane::Lane;
@@ -48,6 +48,20 @@ pub(crate) fn ended_by(status: &Status) -> CallError {
 
 /// Opens a stream to node `expected` (0 = whoever is there) at an address.
 pub(crate) async fn open(
+    core: &Arc<Core>,
+    address: &str,
+    expected: u64,
+    outbox: &Arc<Outbox>,
+) -> Result<Opened, CallError> {
+    let opened = open_stream(core, address, expected, outbox).await;
+    opened.inspect_err(|problem| {
+        if let Some(refusal) = tls_refusal(problem) {
+            core.report(expected, address, &refusal);
+        }
+    })
+}
+
+async fn open_stream(
     core: &Arc<Core>,
     address: &str,
     expected: u64,

@@ -74,6 +74,10 @@ pub enum RefusalReason {
     Malformed = 8,
     /// A node without a cluster may only make node calls.
     NoCluster = 9,
+    /// One of them was given up for lost, and the cluster went on without it.
+    LostNode = 10,
+    /// One of them does not take the other's certificate, or does not speak TLS.
+    Tls = 11,
 }
 
 impl RefusalReason {
@@ -89,6 +93,8 @@ impl RefusalReason {
             7 => RefusalReason::DuplicateNode,
             8 => RefusalReason::Malformed,
             9 => RefusalReason::NoCluster,
+            10 => RefusalReason::LostNode,
+            11 => RefusalReason::Tls,
             _ => RefusalReason::Other,
         }
     }
@@ -220,6 +226,31 @@ pub(crate) fn clipped(text: &str) -> &str {
         end -= 1;
     }
     &text[..end]
+}
+
+/// What TLS says when the other side's certificate, or its way of talking, is refused here.
+const TLS_REFUSED_HERE: [&str; 3] = [
+    "invalid peer certificate",
+    "peer sent no certificates",
+    "received corrupt message",
+];
+/// What it says when the other side refused.
+const TLS_REFUSED_THERE: &str = "received fatal alert";
+
+/// The refusal behind a problem of a connection, if certificates are what it is about.
+pub(crate) fn tls_refusal(problem: &CallError) -> Option<Refusal> {
+    let CallError::Unreachable(text) = problem else {
+        return None;
+    };
+    let here = TLS_REFUSED_HERE.iter().any(|sign| text.contains(sign));
+    if !here && !text.contains(TLS_REFUSED_THERE) {
+        return None;
+    }
+    Some(Refusal {
+        reason: RefusalReason::Tls,
+        text: format!("TLS: {text}"),
+        by_this_node: here,
+    })
 }
 
 /// An error with its causes, which tonic keeps out of its own texts.

@@ -234,6 +234,12 @@ impl Transport {
         }
     }
 
+    /// Ends all streams with these nodes, and refuses every further one: they were given up for
+    /// lost.
+    pub fn refuse_nodes(&self, nodes: &[u64]) {
+        self.core.refuse_nodes(nodes);
+    }
+
     /// What was exchanged with each peer.
     #[must_use]
     pub fn statistics(&self) -> Vec<PeerStatistics> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream;
-use raft_kv_transport::{CallError, Peer, TlsOptions, Transport};
+use raft_kv_transport::{CallError, Peer, RefusalReason, TlsOptions, Transport};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use support::{PATIENCE, TestHandler, TestNode, echoed, numbered, options, soon, start, within};
 
@@ -48,6 +48,14 @@ async fn works(peer: &Peer) {
     assert_eq!(answer, Ok(echoed(9, 1)));
 }
 
+/// Why streams of a node were refused, and whether by it.
+fn refusals(node: &TestNode) -> Vec<(RefusalReason, bool)> {
+    let seen = node.handler.seen.lock();
+    let refused = seen.refused.iter();
+    let why = refused.map(|it| (it.refusal.reason, it.refusal.by_this_node));
+    why.collect()
+}
+
 async fn unreachable(from: &TestNode, to: &TestNode) {
     let answer = within(from.peer(to).call(1, Bytes::new(), soon())).await;
     assert!(
@@ -59,7 +67,11 @@ async fn unreachable(from: &TestNode, to: &TestNode) {
         .call_address(&to.address(), 1, Bytes::new(), PATIENCE);
     assert!(matches!(within(once).await, Err(CallError::Unreachable(_))));
     // Nobody was let in, so nobody was refused for what it said.
-    assert!(to.handler.seen.lock().refused.is_empty());
+    assert!(
+        refusals(to)
+            .iter()
+            .all(|refused| refused.0 == RefusalReason::Tls)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -102,6 +114,10 @@ async fn certificates_of_another_authority_are_refused_in_both_roles() {
     impostor.ca = authority.certify(&[], None).ca;
     let impostor = start_tls(4, impostor);
     unreachable(&impostor, &c).await;
+    // Each dialler hears why, and on which side.
+    assert!(refusals(&a).contains(&(RefusalReason::Tls, true)));
+    assert!(refusals(&b).contains(&(RefusalReason::Tls, true)));
+    assert!(refusals(&impostor).contains(&(RefusalReason::Tls, false)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

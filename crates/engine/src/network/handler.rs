@@ -140,6 +140,8 @@ impl Handler for Receiver {
             RefusalReason::StaleIncarnation | RefusalReason::DuplicateNode => {
                 StreamRefusal::OtherProcess
             }
+            RefusalReason::Tls => StreamRefusal::Tls,
+            RefusalReason::LostNode => StreamRefusal::Lost,
             RefusalReason::NoCommonVersion | RefusalReason::Malformed => StreamRefusal::Protocol,
             // This node itself is called through its own address, and not a stranger.
             RefusalReason::OwnNode => return,

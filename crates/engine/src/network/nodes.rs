@@ -63,6 +63,7 @@ fn call_error(error: CallError) -> EngineError {
             RefusalReason::OtherName | RefusalReason::OtherCluster => {
                 EngineError::OtherCluster(refusal.to_string())
             }
+            RefusalReason::LostNode => EngineError::NodeLost(refusal.to_string()),
             _ => EngineError::NotSent(refusal.to_string()),
         },
         error if error.outcome_unknown() => EngineError::TimedOut(error.to_string()),

@@ -21,6 +21,7 @@ use raft_kv_engine::network::{
     Answer, IncomingPieces, Member, PeerError, Peers, Pieces, Request, Response,
 };
 use raft_kv_engine::{Engine, EngineOptions, Location};
+use raft_kv_journal::{Journal, JournalOptions};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tempfile::TempDir;
@@ -400,6 +401,18 @@ impl Cluster {
         let node = self.nodes[place].take().unwrap();
         self.router.engines.lock().remove(&self.ids[place]);
         node.engine.close().await.unwrap();
+    }
+
+    /// Stores, at a node that is not running, all that one has of a group when it is killed
+    /// between the descriptor and the first members.
+    pub fn store_descriptor(&self, place: usize) {
+        let directory = self.directories[place].path().join("data");
+        let journal = Journal::open(JournalOptions::new(Location::Directory(directory))).unwrap();
+        let descriptor = Bytes::from_static(b"machine");
+        let log = journal.group(GROUP);
+        log.save_descriptor(descriptor, Box::new(|saved| saved.unwrap()));
+        drop(log);
+        journal.close().unwrap();
     }
 
     pub fn node(&self, place: usize) -> &Node {
