@@ -53,6 +53,13 @@ const KILL_EVERY_TURNS = 10;
 const KILLED_NODES = 2;
 const KILLED = Array.from({ length: KILLED_NODES }, (_, at) => `node ${at}`);
 
+/** What a node says of its memory itself. */
+interface Memory {
+  readonly heapUsed: number;
+  readonly journalCachedBytes: number;
+  readonly groups: number;
+}
+
 type Samples = Map<string, Record<keyof Figures, Sample[]>>;
 
 it(
@@ -143,6 +150,9 @@ class Soak {
       const [memory, disk, handles] = FIGURES.map((figure) => all[figure].at(-1)?.value ?? 0);
       return `${name} ${memory?.toFixed(0)}/${disk?.toFixed(0)} MiB ${handles} handles`;
     });
+    const { heapUsed, journalCachedBytes, groups } = await this.caller.call<Memory>("memory");
+    const [heap, cached] = [heapUsed, journalCachedBytes].map((bytes) => bytes / 2 ** 20);
+    sizes.push(`of it ${heap?.toFixed(0)} heap, ${cached?.toFixed(0)} log, ${groups} groups`);
     const minute = `${this.minute().toFixed(0)} min`.padStart(7);
     const work = `${done} commands, ${shards.length} shards, ${this.kills} kills`;
     console.log(`${minute}  ${work}; ${sizes.join(", ")} ${JSON.stringify(errors)}`);

@@ -108,6 +108,11 @@ const own = {
   close: () => node.close(),
   groups: () => groupsOf(node),
   ...overloadCalls(node),
+  /** What the engine and JavaScript say of their memory. */
+  memory: () => ({
+    ...node.fleet.lifecycle.core().engine.statistics(),
+    ...process.memoryUsage(),
+  }),
 };
 
 const counterValue = {
