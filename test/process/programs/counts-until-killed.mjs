@@ -6,8 +6,7 @@ import { writeSync } from "node:fs";
 import { createNode } from "raft-kv";
 import { argument, counterModule, QUICK } from "./modules.mjs";
 
-const settings = JSON.parse(argument(0));
-const { directory, clients, keys, ballastBytes, moving, mode, durability = "fsync" } = settings;
+const { directory, clients, keys, ballastBytes, moving, mode } = JSON.parse(argument(0));
 
 const FEW = { maxShards: 16, maxKeysPerShard: 1_000_000 };
 const MANY = { maxShards: 16, maxKeysPerShard: 3 };
@@ -31,7 +30,7 @@ function say(lines) {
 
 const sleep = (/** @type {number} */ milliseconds) =>
   new Promise((resolve) => setTimeout(resolve, milliseconds));
-const node = createNode({ dataDir: directory, durability, ...QUICK });
+const node = createNode({ dataDir: directory, ...QUICK });
 await node.fleet.activate("zone");
 await node.kv.init();
 const keyspace = await node.kv.openKeyspace("kv", counterModule, null, FEW);

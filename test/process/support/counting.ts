@@ -10,7 +10,6 @@ export interface CountingLoad {
   readonly keys: number;
   readonly ballastBytes: number;
   readonly moving: boolean;
-  readonly durability?: "fsync" | "buffered";
   /** The log grows by more than the 8 MiB after which a snapshot is due. */
   readonly snapshots?: boolean;
 }
