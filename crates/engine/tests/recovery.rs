@@ -28,12 +28,23 @@ async fn has(cluster: &Cluster, place: usize, count: usize) {
     .await;
 }
 
-/// Closes all nodes but one and forgets them; their directories are never opened again.
+/// Ends nodes as if they were killed, cut off from all others so that they hand nothing over, and
+/// has the survivors give them up.
 async fn lose(cluster: &mut Cluster, places: &[usize]) {
+    let ids: Vec<u64> = places.iter().map(|place| cluster.ids[*place]).collect();
+    let all = cluster.ids.clone();
+    let cut = |cluster: &Cluster, cut: bool| {
+        for one in &ids {
+            for other in all.iter().filter(|other| *other != one) {
+                cluster.router.cut(*one, *other, cut);
+            }
+        }
+    };
+    cut(cluster, true);
     for place in places {
         cluster.stop_node(*place).await;
     }
-    let ids: Vec<u64> = places.iter().map(|place| cluster.ids[*place]).collect();
+    cut(cluster, false);
     for node in cluster.nodes.iter().flatten() {
         node.engine.give_up_nodes(ids.clone()).await.unwrap();
     }
