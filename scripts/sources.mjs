@@ -40,12 +40,16 @@ export function fingerprint(files, further = []) {
   return hash.digest("hex");
 }
 
+/** Sources of tests, which no addon is made from. */
+const TESTS = /[\\/]tests[\\/]|_tests\.rs$/;
+
 /** All that the compiled addon is made from, and what it is made for. */
 export function engineFingerprint() {
   const cargo = ["Cargo.toml", "Cargo.lock"].map((name) => join(ROOT, name));
   const { name, version, napi } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   const names = JSON.stringify([name, version, napi.binaryName, napi.packageName]);
-  const sources = [...filesUnder(join(ROOT, "crates")), ...cargo];
+  const crates = filesUnder(join(ROOT, "crates")).filter((path) => !TESTS.test(path));
+  const sources = [...crates, ...cargo];
   return fingerprint(sources, [names, process.platform, process.arch]);
 }
 
