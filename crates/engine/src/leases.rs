@@ -147,6 +147,12 @@ impl Lease {
         if state.voters.iter().all(|voters| *voters == [self.node]) {
             return LEASE_FOREVER;
         }
+        self.quorum_sent(state)
+            .map_or(0, |sent| self.clock.ticks(sent))
+    }
+
+    /// When the newest round was sent that a majority of each set of voters has acknowledged.
+    fn quorum_sent(&self, state: &State) -> Option<Instant> {
         let now = Instant::now();
         let sent = state.voters.iter().map(|voters| {
             let times = voters.iter().filter_map(|voter| {
@@ -163,8 +169,14 @@ impl Lease {
             times.len().checked_sub(majority).map(|place| times[place])
         });
         let sent: Option<Vec<Instant>> = sent.collect();
-        let oldest = sent.and_then(|sent| sent.into_iter().min());
-        oldest.map_or(0, |sent| self.clock.ticks(sent))
+        sent.and_then(|sent| sent.into_iter().min())
+    }
+
+    /// Whether a quorum acknowledged, to the leader of `term`, what was sent at `since` or later.
+    pub(crate) fn confirmed_since(&self, term: u64, since: Instant) -> bool {
+        let state = self.state.lock();
+        state.standing == Standing::Leading(term)
+            && self.quorum_sent(&state).is_some_and(|sent| sent >= since)
     }
 
     /// This node was elected in `term`. The lease waits for the host.

@@ -388,7 +388,23 @@ pub(crate) async fn read_index(
 ) -> Result<(), EngineError> {
     let (group, raft) = opened(&shared, id)?;
     rouse(&group).await;
+    let term = group
+        .lease
+        .leading_term()
+        .ok_or_else(|| not_leader(&group))?;
+    let since = Instant::now();
     let reading = async {
+        // openraft takes the answer to an earlier append for one to a later append without entries,
+        // so it is asked again until answers to what was sent since then are there.
+        while !group.lease.confirmed_since(term, since) {
+            let asked = raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
+            if asked.is_err() || group.lease.leading_term() != Some(term) {
+                return Err(not_leader(&group));
+            }
+            if !group.lease.confirmed_since(term, since) {
+                sleep(PROGRESS_INTERVAL).await;
+            }
+        }
         let linearizer = raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
         let linearizer = linearizer.map_err(|error| match error {
             RaftError::APIError(_) => not_leader(&group),

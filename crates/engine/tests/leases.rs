@@ -235,6 +235,34 @@ async fn late_answers_do_not_renew_a_lease() {
     watcher.finish();
 }
 
+/// The same without a lease: answers to what was sent before a read began do not confirm it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn late_answers_do_not_confirm_a_read() {
+    for seed in 0..5 {
+        let cluster = Cluster::start(3, 20 + seed, |_| {});
+        cluster.create(&[0, 1, 2]).await;
+        let leader = cluster.leader(&[0, 1, 2]).await;
+        let rest: Vec<usize> = (0..3).filter(|place| *place != leader).collect();
+        let loading = load(cluster.node(leader).engine.clone());
+        cluster.router.hold_answers(cluster.ids[leader], true);
+        cluster.node(leader).engine.pause_timer(true);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        loading.abort();
+        for place in &rest {
+            let (old, other) = (cluster.ids[leader], cluster.ids[*place]);
+            cluster.router.cut_towards(old, other, true);
+            cluster.router.cut_towards(other, old, true);
+        }
+        cluster.leader(&rest).await;
+        let engine = cluster.node(leader).engine.clone();
+        let reading = tokio::spawn(async move { engine.read_index(GROUP, 1).await });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        cluster.router.hold_answers(cluster.ids[leader], false);
+        let read = tokio::time::timeout(Duration::from_secs(2), reading).await;
+        assert!(!matches!(read, Ok(Ok(Ok(())))), "seed {seed}: {read:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_follower_that_stood_still_hears_its_leader_before_it_stands_for_election() {
     let cluster = Cluster::start(3, 10, |options| {
