@@ -182,6 +182,10 @@ export const GROUP_WAIT_MS_MAX = 30_000;
 export const LEAVE_SAY_MS = 5_000;
 /** Milliseconds that a node has to say how its replicas stand. */
 export const SURVEY_CALL_MS = 1_000;
+/** Milliseconds in which a survivor that was started anew comes to know the nodes of its cluster. */
+export const LOST_NAMES_MS = 5_000;
+/** Milliseconds between two looks whether it does. */
+export const LOST_NAMES_POLL_MS = 20;
 /** Milliseconds that a survivor has to say which lost nodes it reaches, call by call. */
 export const LOST_CALL_MS = 1_000;
 /** Milliseconds that a survivor has to say what it holds of all groups. */

@@ -17,6 +17,8 @@ import { FLEET_GROUP, FLEET_NAME, type FleetGroup, groupById, isPartOf } from ".
 import {
   HOLDINGS_CALL_MS,
   LOST_CALL_MS,
+  LOST_NAMES_MS,
+  LOST_NAMES_POLL_MS,
   RECOVER_CALL_MS,
   RECOVERY_PAUSE_MS,
   RECOVERY_WAIT_MS,
@@ -96,7 +98,7 @@ export class GroupRecovery {
   async recover(options: unknown): Promise<RecoveryResult> {
     const names = checkedNames(options);
     const { core } = this;
-    let lost = this.resolve(names);
+    let lost = await this.resolveSoon(names);
     await this.checkNobodyReaches(lost);
     await this.ask(lost, { step: "giveUp", lost: [...lost] }, LOST_CALL_MS);
     const [fleet] = await this.settle(lost, () => [FLEET_GROUP]);
@@ -115,6 +117,20 @@ export class GroupRecovery {
     await core.fleetCommand({ type: "dropLostNodes", nodes: [...lost] });
     const concerned = [...(fleet === undefined ? [] : [fleet]), ...groups];
     return { droppedNodes: names, groups: concerned };
+  }
+
+  /** A node that was just opened has its log yet to read before it knows of the others. */
+  private async resolveSoon(names: readonly string[]): Promise<ReadonlySet<number>> {
+    const end = performance.now() + LOST_NAMES_MS;
+    for (;;) {
+      this.core.checkOpen();
+      try {
+        return this.resolve(names);
+      } catch (error) {
+        if (this.core.cluster.isJoined || performance.now() > end) throw error;
+        await pause(LOST_NAMES_POLL_MS);
+      }
+    }
   }
 
   /** The ids of the lost nodes, those dropped before included. */
