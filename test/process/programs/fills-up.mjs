@@ -2,6 +2,7 @@
 //
 // `k KEY` is written for each command that was acknowledged. With a filler as the second argument,
 // it is removed at the end and the directory opened again, which `after KEYS` tells.
+import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { createNode } from "raft-kv";
 import { counterModule, described } from "./modules.mjs";
@@ -19,6 +20,7 @@ const keyspace = await node.kv.openKeyspace("kv", counterModule, null, policy);
 /** @type {string[]} */
 const warnings = [];
 node.kv.events.on("warning", ({ code }) => warnings.push(code));
+const warned = once(node.kv.events, "warning");
 
 /** @type {unknown} */
 let failed;
@@ -49,6 +51,8 @@ const refusals = {};
 for (const [name, call] of Object.entries(calls)) {
   refusals[name] = await call().then(() => "it was accepted", described);
 }
+// The storage's own word may come a moment after the calls that it failed.
+await warned;
 console.log(JSON.stringify({ failed: described(failed), refusals, warnings }));
 await node.close();
 console.log("closed");
