@@ -30,6 +30,7 @@ mod group_locks;
 mod handing_over;
 mod host_calls;
 mod identity;
+mod inspection;
 mod leases;
 mod lifecycle;
 mod limits;
@@ -50,6 +51,7 @@ mod snapshot_receiving;
 mod statistics;
 mod submission;
 mod timer;
+mod traps;
 mod world;
 
 pub use engine::{Engine, StoredGroup};
@@ -57,6 +59,8 @@ pub use error::EngineError;
 pub use events::StateMachineHost;
 pub use host_calls::Answered;
 pub use identity::NodeIdentity;
+#[doc(hidden)]
+pub use inspection::{InspectedEntry, Inspection};
 pub use leases::LEASE_FOREVER;
 pub use listening::ListenOptions;
 pub use membership::{GroupStatus, MemberStatus, Role};
@@ -64,5 +68,7 @@ pub use options::{Durability, EngineOptions, Location};
 pub use raft_kv_routing::KeyHash;
 pub use raft_kv_transport::TlsOptions;
 pub use statistics::{EngineStatistics, JournalStatistics};
+#[doc(hidden)]
+pub use traps::Traps;
 #[doc(hidden)]
 pub use world::World;

@@ -207,7 +207,7 @@ pub(crate) async fn change_members(
         let what = format!("node {stranger} is no member of group {id} yet");
         return Err(EngineError::InvalidArgument(what));
     }
-    if !voters.contains(&group.node) {
+    if !voters.contains(&group.node) && !shared.options.world.traps().removes_leader {
         let mut with_leader = voters.clone();
         with_leader.insert(group.node);
         replace_voters(&group, &raft, with_leader).await?;
@@ -296,7 +296,9 @@ pub(crate) async fn transfer_leader(
     wait_until_matching(&group, &raft, to).await?;
     check_could_lead(&shared, &group, to).await?;
     // From here on it answers nothing by itself: the other may lead at once.
-    group.lease.withhold();
+    if !shared.options.world.traps().keeps_lease_at_transfer {
+        group.lease.withhold();
+    }
     let transferred = raft.trigger().transfer_leader(to).await;
     transferred.map_err(|error| stopped(&error))?;
     let moved = timeout(MEMBERSHIP_WAIT, group.wait_for_other_leader()).await;

@@ -77,7 +77,11 @@ impl EngineOptions {
             enable_tick: false,
             enable_pre_vote: Some(true),
             enable_leader_restore: Some(false),
-            removed_leader_step_down: StepDownPolicy::Never,
+            removed_leader_step_down: if self.world.traps().removes_leader {
+                StepDownPolicy::After(150)
+            } else {
+                StepDownPolicy::Never
+            },
             install_snapshot_timeout: SNAPSHOT_SEND_WAIT.as_millis() as u64,
             ..Config::default()
         };

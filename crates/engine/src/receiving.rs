@@ -33,6 +33,9 @@ pub(crate) async fn answer(shared: Arc<Shared>, from: u64, id: u32, request: Req
     if let Err(error) = shared.check_not_lost(from) {
         return failed(error);
     }
+    if shared.options.world.traps().sleeps_under_any_node {
+        shared.sleeper.heard_node(from);
+    }
     let Some(group) = shared.find(id) else {
         return shared.unknown(id);
     };

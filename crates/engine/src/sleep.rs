@@ -152,6 +152,13 @@ impl Sleeper {
         }
     }
 
+    /// A node sent something that has nothing to do with sleep.
+    pub(crate) fn heard_node(&self, node: u64) {
+        if let Some(watch) = self.watches.lock().get(&node) {
+            *watch.heard.lock() = Instant::now();
+        }
+    }
+
     fn raise_version(&self) -> u64 {
         self.version.fetch_add(1, Ordering::SeqCst) + 1
     }

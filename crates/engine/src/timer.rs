@@ -210,7 +210,8 @@ impl Timer {
         let elections = due.iter().filter_map(|group| {
             let raft = group.raft()?.clone();
             tracing::debug!(group = group.id, node = group.node, "stands for election");
-            Some(async move { drop(raft.trigger().elect(true).await) })
+            let asks = !self.world.traps().stands_unasked;
+            Some(async move { drop(raft.trigger().elect(asks).await) })
         });
         join_all(elections).await;
     }

@@ -17,12 +17,14 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::error::EngineError;
 use crate::runtime::runtime;
+use crate::traps::Traps;
 
 struct Simulated {
     runtime: Handle,
     random: Mutex<StdRng>,
     /// Milliseconds since 1970.
     time_of_day: AtomicU64,
+    traps: Traps,
 }
 
 /// See the module.
@@ -38,14 +40,15 @@ impl fmt::Debug for World {
 
 impl World {
     /// A world for one engine: `runtime` has one thread and a time of its own, and all chance comes
-    /// from `seed`.
+    /// from `seed`. Some guards may be missing in it.
     #[doc(hidden)]
     #[must_use]
-    pub fn simulated(runtime: Handle, seed: u64) -> World {
+    pub fn simulated(runtime: Handle, seed: u64, traps: Traps) -> World {
         World(Some(Arc::new(Simulated {
             runtime,
             random: Mutex::new(StdRng::seed_from_u64(seed)),
             time_of_day: AtomicU64::new(0),
+            traps,
         })))
     }
 
@@ -55,6 +58,11 @@ impl World {
         if let Some(simulated) = &self.0 {
             simulated.time_of_day.store(milliseconds, Ordering::Relaxed);
         }
+    }
+
+    /// The guards that are missing: none in the real world.
+    pub(crate) fn traps(&self) -> Traps {
+        self.0.as_ref().map_or(Traps::default(), |it| it.traps)
     }
 
     /// The runtime that an engine works on.
@@ -124,21 +132,21 @@ mod tests {
     fn a_seed_says_what_chance_brings() {
         let runtime = runtime().unwrap();
         let draw = |seed| {
-            let world = World::simulated(runtime.clone(), seed);
+            let world = World::simulated(runtime.clone(), seed, Traps::default());
             [world.random(), world.random()]
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
         let real = World::default();
         assert_ne!(real.random(), real.random());
-        for world in [real, World::simulated(runtime, 3)] {
+        for world in [real, World::simulated(runtime, 3, Traps::default())] {
             assert!((0..100).all(|_| (0.0..1.0).contains(&world.random_share())));
         }
     }
 
     #[test]
     fn the_time_of_day_is_the_systems_or_what_was_said() {
-        let world = World::simulated(runtime().unwrap(), 1);
+        let world = World::simulated(runtime().unwrap(), 1, Traps::default());
         world.set_time_of_day(7);
         assert_eq!(world.time_of_day_ms(), 7.0);
         assert!(World::default().time_of_day_ms() > 1.7e12);

@@ -4,6 +4,7 @@ pub(crate) mod codec;
 pub(crate) mod log_store;
 pub(crate) mod network;
 pub(crate) mod remains;
+pub(crate) mod runtime;
 pub(crate) mod sending;
 pub(crate) mod snapshot;
 pub(crate) mod snapshot_wire;

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use bytes::Bytes;
-use openraft::impls::{BoxedErrorSource, InlineBatch, TokioRuntime, leader_id_adv};
+use openraft::impls::{BoxedErrorSource, InlineBatch, leader_id_adv};
 use openraft::raft::responder::Responder;
 use openraft::{BasicNode, EntryPayload, OptionalSend, RaftTypeConfig};
 
 use crate::raft::codec::STORED_HEADER_BYTES;
+use crate::raft::runtime::EngineRuntime;
 use crate::raft::state_machine::StateMachine;
 
 /// What openraft's generic types are filled with.
@@ -24,7 +25,7 @@ impl RaftTypeConfig for TypeConfig {
     type Vote = openraft::Vote<Self::LeaderId>;
     type Payload = EntryPayload<Commands, u64, BasicNode>;
     type Entry = openraft::Entry<Self::LeaderId, Self::Payload>;
-    type AsyncRuntime = TokioRuntime;
+    type AsyncRuntime = EngineRuntime;
     type Responder<T>
         = Callback<T>
     where
