@@ -132,6 +132,38 @@ describe("when routes change", () => {
     expect(calls).toEqual([["done"], [], []]);
   });
 
+  it("a later command that waits to be sent again does not pass what is under way", async () => {
+    client.command(KEYSPACE, "a", 1).catch(() => undefined);
+    client.command(KEYSPACE, "a", 2).catch(() => undefined);
+    await tick();
+    client.refused(2, REFUSED.notLeader, false);
+    client.routesChanging(KEYSPACE, () => true);
+    client.routesChanged();
+    client.leaderAppeared();
+    client.command(KEYSPACE, "a", 3).catch(() => undefined);
+    await tick();
+    expect(requests()).toEqual([1, 2]);
+    client.settled(1, "done");
+    await tick();
+    expect(requests()).toEqual([1, 2, 2, 3]);
+  });
+
+  it("one that was under way and is refused does not pass an earlier one", async () => {
+    client.command(KEYSPACE, "a", 1).catch(() => undefined);
+    client.command(KEYSPACE, "a", 2).catch(() => undefined);
+    await tick();
+    client.routesChanging(KEYSPACE, () => true);
+    client.routesChanged();
+    client.settled(2, new Refusal("MOVED", "there", GROUP + 5));
+    client.leaderAppeared();
+    client.command(KEYSPACE, "a", 3).catch(() => undefined);
+    await tick();
+    expect(requests()).toEqual([1, 2]);
+    client.settled(1, "done");
+    await tick();
+    expect(requests()).toEqual([1, 2, 2, 3]);
+  });
+
   it("what went by the old ones is asked for again once their group's replica is gone", async () => {
     client.command(KEYSPACE, "a", 1).catch(() => undefined);
     client.command(OTHER, "a", 1).catch(() => undefined);

@@ -31,7 +31,7 @@ import {
 } from "../host/host.ts";
 import type { Replica } from "../host/replica.ts";
 import { DataMachine } from "../machine/data-machine.ts";
-import { type NativeEngine, openEngine } from "../native/engine.ts";
+import type { EngineOpener, NativeEngine } from "../native/engine.ts";
 import { ROUTE_GROUP } from "../native/frames.ts";
 import { ClusterOfNode } from "./cluster.ts";
 import { Divergence } from "./divergence.ts";
@@ -181,11 +181,12 @@ export class Core implements HostListener {
     events: RaftKVEventEmitter,
     modules: readonly string[],
     opened: (core: Core) => void,
+    open: EngineOpener,
   ): Promise<Core> {
     const openedAt = performance.now();
     let core: Core | undefined;
     const receive = (bytes: Uint8Array, more: boolean) => core?.host.receive(bytes, more);
-    const engine = await openEngine(settings, receive).catch((error: unknown) => {
+    const engine = await open(settings, receive).catch((error: unknown) => {
       throw namingDirectory(error, settings.dataDir);
     });
     core = new Core(zone, settings, events, engine, openedAt, modules);

@@ -7,6 +7,7 @@ import type { AdminSettings } from "../admin/http/settings.ts";
 import type { AdminPorts } from "../admin/ports.ts";
 import { RaftKVError } from "../errors.ts";
 import { FLEET_GROUP } from "../fleet/state.ts";
+import { type EngineOpener, openEngine } from "../native/engine.ts";
 import { NodeAdminPorts } from "./admin-ports.ts";
 import { adminRoutes } from "./admin-routes.ts";
 import { Core } from "./core.ts";
@@ -50,14 +51,17 @@ type State =
 /** See the head of this file. */
 export class NodeLifecycle {
   readonly events = new RaftKVEventEmitter();
+  private readonly openEngine: EngineOpener;
   private options: NodeOptions;
   private state: State = { name: "inactive" };
   private settings: NodeSettings | undefined;
   private held = true;
   private readonly modules = new Map<string, BuildMachine>();
 
-  constructor(options: NodeOptions) {
+  /** `openEngine` opens what the node stands on. */
+  constructor(options: NodeOptions, open: EngineOpener = openEngine) {
     this.options = options;
+    this.openEngine = open;
   }
 
   /** The settings in force, or those that `activate` would use. */
@@ -224,10 +228,12 @@ export class NodeLifecycle {
       // Before all else: probes want an answer while the node waits for others.
       if (settings.admin !== undefined) server = await this.serve(settings.admin);
       const modules = [...this.modules.keys()];
-      const core = await Core.open(zone, settings, this.events, modules, (opened) => {
-        state.core = opened;
-        if (state.cancelled) opened.cluster.cancelJoining();
-      });
+      const opened = (core: Core) => {
+        state.core = core;
+        if (state.cancelled) core.cluster.cancelJoining();
+      };
+      const { events } = this;
+      const core = await Core.open(zone, settings, events, modules, opened, this.openEngine);
       const active = { core, server, keyspaces: new LocalKeyspaces(core), service: undefined };
       for (const [name, build] of this.modules) core.groups.bind(name, build);
       core.groups.reconcile();

@@ -38,7 +38,7 @@ import { Held } from "./held.ts";
 import { type Chunk, groupRoute, NO_KEY, Outbox } from "./outbox.ts";
 import { Requests, type Resolve } from "./requests.ts";
 import { Retries } from "./retries.ts";
-import { holdKey, outcomeOf, type SlowRequest, slowRequest } from "./slow-request.ts";
+import { holdKey, outcomeOf, putBehind, type SlowRequest, slowRequest } from "./slow-request.ts";
 import { UnderWay } from "./under-way.ts";
 
 /** How often time limits are looked at, in milliseconds. */
@@ -205,7 +205,9 @@ export class Client {
   routesChanging(route: number, moves: (hash: number) => boolean): void {
     this.flush();
     for (const state of this.underWay.moving(route, moves)) {
-      if (!state.waiting && !state.fenced) this.fences.raise(state);
+      if (state.waiting || state.fenced) continue;
+      const later = this.requests.slow.get(this.fences.raise(state) ?? 0);
+      if (later !== undefined) putBehind(later, this.clock.now());
     }
   }
 
@@ -267,7 +269,7 @@ export class Client {
         return false;
       }
       state.onAbort = () => {
-        const outcome = state.behind ? "not applied" : "unknown";
+        const outcome = state.behind ? outcomeOf(state) : "unknown";
         this.fail(state, this.error(state, "ABORTED", outcome));
       };
       call.signal.addEventListener("abort", state.onAbort, { once: true });
@@ -282,11 +284,9 @@ export class Client {
 
   /** Lets a request wait behind an earlier one on its key, if one waits; false if none does. */
   private waitBehind(state: SlowRequest): boolean {
-    if (state.fenced || !this.held.join(holdKey(state), state.request)) return false;
-    const { timeout, retry, retryInterval } = state.call;
-    state.waiting = true;
-    state.behind = true;
-    state.deadline = this.clock.now() + timeout + (timeout + retryInterval) * retry;
+    if (state.fenced && !this.fences.yield(state)) return false;
+    if (!this.held.join(holdKey(state), state.request)) return false;
+    putBehind(state, this.clock.now());
     this.timer ??= this.startTimer();
     return true;
   }

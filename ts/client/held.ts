@@ -15,6 +15,16 @@ export class Held {
     return this.waiting.has(key);
   }
 
+  /** The request that makes a key wait, if one does. */
+  first(key: string): number | undefined {
+    return this.waiting.get(key)?.[0];
+  }
+
+  /** Puts a request in front of those that make a key wait. */
+  precede(key: string, request: number): void {
+    this.waiting.get(key)?.unshift(request);
+  }
+
   /** Makes a key wait that did not, with this request as the first of those that do. */
   hold(key: string, request: number): void {
     this.waiting.set(key, [request]);

@@ -58,6 +58,14 @@ export function slowRequest(
   };
 }
 
+/** Makes a request wait for an earlier one on its key; `now` is a reading of the client's clock. */
+export function putBehind(state: SlowRequest, now: number): void {
+  const { timeout, retry, retryInterval } = state.call;
+  state.waiting = true;
+  state.behind = true;
+  state.deadline = now + timeout + (timeout + retryInterval) * retry;
+}
+
 /** What keeps commands in order: the route that the caller gave, and the key. */
 export function holdKey(state: SlowRequest): string {
   return `${state.home}:${Buffer.from(recordKey(state.record)).toString("latin1")}`;

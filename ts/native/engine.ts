@@ -27,6 +27,9 @@ let leaseSlots: ArrayBuffer | undefined;
 /** What the addon writes a hash into. */
 const hashWords = new Uint32Array(2);
 
+/** How an engine is opened; a simulation puts another in this one's place. */
+export type EngineOpener = (options: EngineOptions, onEvents: OnEvents) => Promise<NativeEngine>;
+
 /** Opens an engine. */
 export async function openEngine(
   options: EngineOptions,
