@@ -1,7 +1,8 @@
 /** How long callers wait when the process that leads a shard dies, hands over, or leaves. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RaftKVError } from "raft-kv";
-import { type Cluster, leaderOf, type Member, until } from "./cluster.ts";
+import { type Cluster, leaderOf, type Member, until } from "./contenders/cluster.ts";
+import type { Measure } from "./suite.ts";
 
 const CLIENTS = 16;
 /** Waits that are shorter tell nothing about a change of leaders, in milliseconds. */
@@ -116,15 +117,22 @@ async function killed({ ledElsewhere }: Cluster, leader: Member): Promise<number
   }
 }
 
-/** The rounds' figures, for people. */
-export function failoverText(rounds: readonly FailoverFigures[]): string {
-  const list = (name: "failover" | "transfer" | "deactivate" | "calm") =>
-    rounds.map((round) => round[name].toFixed(0)).join(", ");
-  const failed = JSON.stringify(rounds.map((round) => round.failed));
-  return (
-    `from SIGKILL of a leader to the next acknowledged command: ${list("failover")} ms (goal 2500)\n` +
-    `longest call of ${CLIENTS} clients when a leader is transferred: ${list("transfer")} ms, ` +
-    `when it is deactivated: ${list("deactivate")} ms (goal 200), undisturbed: ${list("calm")} ms; ` +
-    `failed calls: ${failed}`
-  );
+/** The rounds' figures. */
+export function failoverMeasures(rounds: readonly FailoverFigures[]): Measure[] {
+  const values = (name: "failover" | "transfer" | "deactivate" | "calm") =>
+    rounds.map((round) => round[name]);
+  const failed = rounds.map((round) => Object.values(round.failed).reduce((a, b) => a + b, 0));
+  const unit = "ms";
+  return [
+    {
+      what: "SIGKILL of a leader to the next acknowledged command",
+      unit,
+      values: values("failover"),
+      goal: 2500,
+    },
+    { what: "longest call, leader transferred", unit, values: values("transfer"), goal: 200 },
+    { what: "longest call, leader deactivated", unit, values: values("deactivate"), goal: 200 },
+    { what: "longest call, undisturbed", unit, values: values("calm") },
+    { what: "calls that failed", unit: "calls", values: failed },
+  ];
 }

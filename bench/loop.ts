@@ -1,33 +1,32 @@
 /**
  * One loop for everything that is measured: a number of clients, each awaiting its operation before
- * the next, every latency recorded. Ceilings and raft-kv run in the same loop, so ratios are fair.
+ * the next, every latency recorded. Ceilings, peers and raft-kv run in the same loop.
  */
-
-/** What one run of the loop showed. Times are milliseconds. */
-export interface Figures {
-  readonly operations: number;
-  readonly perSecond: number;
-  readonly p50: number;
-  readonly p99: number;
-  readonly max: number;
-  /** CPU time of this process per operation, both languages and all threads, in microseconds. */
-  readonly cpuMicroseconds: number;
-}
+import { type Figures, figuresOf } from "./statistics.ts";
 
 /** An operation; `turn` counts up over all clients. */
 export type Operation = (turn: number) => Promise<unknown>;
 
+/** CPU time that other processes have used so far, in microseconds. */
+export type OtherCpu = () => Promise<number>;
+
 const LATENCIES_MAX = 8 * 1024 * 1024;
-const latencies = new Float64Array(LATENCIES_MAX);
+let latencies: Float64Array | undefined;
+
+const noOther: OtherCpu = async () => 0;
 
 /** Runs `clients` loops over `operation` for about `seconds`. */
 export async function runClients(
   clients: number,
   seconds: number,
   operation: Operation,
+  otherCpu: OtherCpu = noOther,
 ): Promise<Figures> {
+  latencies ??= new Float64Array(LATENCIES_MAX);
+  const sample = latencies;
   let turn = 0;
   let recorded = 0;
+  const other = await otherCpu();
   const cpu = process.cpuUsage();
   const start = performance.now();
   const end = start + seconds * 1000;
@@ -38,26 +37,13 @@ export async function runClients(
     while (before < end && recorded < LATENCIES_MAX) {
       await operation(turn++);
       const after = performance.now();
-      latencies[recorded++] = after - before;
+      sample[recorded++] = after - before;
       before = after;
     }
   };
   await Promise.all(Array.from({ length: clients }, client));
   const elapsed = performance.now() - start;
   const { user, system } = process.cpuUsage(cpu);
-  return figures(latencies.subarray(0, Math.min(recorded, LATENCIES_MAX)), elapsed, user + system);
-}
-
-function figures(sample: Float64Array, elapsed: number, cpu: number): Figures {
-  const sorted = sample.slice().sort();
-  const at = (share: number) =>
-    sorted[Math.min(sorted.length - 1, (sorted.length * share) | 0)] ?? 0;
-  return {
-    operations: sorted.length,
-    perSecond: (sorted.length / elapsed) * 1000,
-    p50: at(0.5),
-    p99: at(0.99),
-    max: sorted[sorted.length - 1] ?? 0,
-    cpuMicroseconds: cpu / Math.max(1, sorted.length),
-  };
+  const all = user + system + (await otherCpu()) - other;
+  return figuresOf(sample.subarray(0, Math.min(recorded, LATENCIES_MAX)), elapsed, all);
 }

@@ -3,12 +3,12 @@
  * and answers each with `{ id, result }` or `{ id, error }`. Its options are its only argument.
  */
 import { createNode, SplitMergePolicy } from "raft-kv";
-import { registers } from "./workloads.ts";
+import { registers } from "./contenders/raft-kv.ts";
 
 /** What a member can be asked. */
 export interface MemberRequest {
   readonly id: number;
-  readonly call: "activate" | "deactivate" | "open";
+  readonly call: "activate" | "deactivate" | "open" | "cpu";
   /** The keyspaces to open. */
   readonly keyspaces?: readonly string[];
 }
@@ -16,6 +16,10 @@ export interface MemberRequest {
 const node = createNode(JSON.parse(process.argv[2] ?? "{}"));
 
 async function answer({ call, keyspaces = [] }: MemberRequest): Promise<string> {
+  if (call === "cpu") {
+    const { user, system } = process.cpuUsage();
+    return String(user + system);
+  }
   if (call === "deactivate") {
     await node.fleet.deactivate();
     return "";

@@ -1,8 +1,10 @@
 /** The longest time that a key waits while its shard of many keys is split, under load. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { createNode, SplitMergePolicy } from "raft-kv";
-import { registers } from "./workloads.ts";
+import { registers } from "./contenders/raft-kv.ts";
 
 const CLIENTS = 64;
+const WAIT_MS_MAX = 60_000;
 
 /** Fills one shard, lets it split while clients write and read, and records the longest wait. */
 export async function measureSplit(dataDir: string, keys: number) {
@@ -16,23 +18,29 @@ export async function measureSplit(dataDir: string, keys: number) {
     await Promise.all(some.map((key) => keyspace.command(key, { set: "filled" })));
   }
   const calm = await longestWait(500);
-  const split = new Promise<{ pause: number }>((resolve) => node.kv.events.once("split", resolve));
-  let over = false;
-  const during = longestWait(Number.POSITIVE_INFINITY, () => over);
-  const started = performance.now();
-  const policy = new SplitMergePolicy({ maxShards: 2, maxKeysPerShard: keys * 0.75 });
-  await node.kv.setKeyspacePolicy("wide", policy);
-  const { pause } = await split;
-  const seconds = (performance.now() - started) / 1000;
-  over = true;
-  const wait = await during;
+  const splitPolicy = new SplitMergePolicy({ maxShards: 2, maxKeysPerShard: keys * 0.75 });
+  const split = await moved("split", splitPolicy);
+  const merge = await moved("merge", new SplitMergePolicy({ maxShards: 1 }));
   await node.close();
-  const figures = { keys, seconds, pause, wait, calm };
-  const text =
-    `split of a shard of ${keys} keys under ${CLIENTS} clients: longest wait ${wait.toFixed(1)} ms ` +
-    `(${calm.toFixed(1)} ms without a split), range closed for ${pause.toFixed(1)} ms, ` +
-    `${seconds.toFixed(2)} s in all`;
-  return { figures, text };
+  return { figures: { keys, calm, split, merge } };
+
+  async function moved(kind: "split" | "merge", policy: SplitMergePolicy) {
+    const done = new Promise<{ pause: number }>((resolve) => node.kv.events.once(kind, resolve));
+    let over = false;
+    const during = longestWait(Number.POSITIVE_INFINITY, () => over);
+    const started = performance.now();
+    try {
+      await node.kv.setKeyspacePolicy("wide", policy);
+      const late = sleep(WAIT_MS_MAX, null, { ref: false });
+      const move = await Promise.race([done, late]);
+      if (move === null) throw new Error(`no ${kind} within ${WAIT_MS_MAX} ms`);
+      const seconds = (performance.now() - started) / 1000;
+      over = true;
+      return { pause: move.pause, seconds, wait: await during };
+    } finally {
+      over = true;
+    }
+  }
 
   async function longestWait(milliseconds: number, ended = () => false): Promise<number> {
     const end = performance.now() + milliseconds;

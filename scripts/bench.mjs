@@ -1,5 +1,6 @@
 /**
- * `npm run bench [-- --quick] [--one-node | --three-processes]`: builds the engine and measures it; bench/ has what and how.
+ * `npm run bench [-- --quick | --only NAMES | --list | ...]`: builds the engine and measures it; bench/ has
+ * what and how.
  */
 import { join } from "node:path";
 import { buildNative } from "./build.mjs";
@@ -12,5 +13,6 @@ await script(async () => {
   await step("native engine", () => buildNative());
   await bundleProgram("bench/main.ts", OUTPUT);
   await bundleProgram("bench/member.ts", "bench/dist/member.mjs");
+  await bundleProgram("bench/guard.ts", "bench/dist/guard.mjs");
   await step("bench", () => run(process.execPath, [join(ROOT, OUTPUT), ...process.argv.slice(2)]));
 });

@@ -3,12 +3,12 @@
  * members. Every keyspace has one shard with a replica in each of them.
  */
 import { type ChildProcess, fork } from "node:child_process";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createNode, type NodeOptions, type RaftKVNode, SplitMergePolicy } from "raft-kv";
-import type { MemberRequest } from "./member.ts";
-import { fill, registers, type Store } from "./workloads.ts";
+import type { MemberRequest } from "../member.ts";
+import { freePorts } from "./peers.ts";
+import { registers, type Store } from "./raft-kv.ts";
 
 const POLL_MS = 5;
 const WAIT_MS_MAX = 60_000;
@@ -88,7 +88,7 @@ export async function leaderOf(node: RaftKVNode, keyspace: string): Promise<stri
 
 /** Starts the three processes at the same moment on empty directories. */
 export async function startCluster(directory: string): Promise<Cluster> {
-  const seeds = await freeAddresses(3);
+  const seeds = (await freePorts(3)).map((port) => `127.0.0.1:${port}`);
   const options = seeds.map((listen, at) => ({
     dataDir: join(directory, `node-${at}`),
     listen,
@@ -97,20 +97,21 @@ export async function startCluster(directory: string): Promise<Cluster> {
   const [own, ...others] = options;
   const node = createNode(own);
   const members = others.map((other) => new Member(other));
-  await Promise.all([node.fleet.activate("bench"), ...members.map((member) => member.start([]))]);
-  await node.kv.init();
-  const { here, elsewhere } = await openKeyspaces(node, members);
   const close = async () => {
     await Promise.all(members.map((member) => member.kill()));
     await node.close();
   };
-  return {
-    node,
-    members,
-    ledHere: await storeOf(node, here),
-    ledElsewhere: await storeOf(node, elsewhere),
-    close,
-  };
+  try {
+    await Promise.all([node.fleet.activate("bench"), ...members.map((member) => member.start([]))]);
+    await node.kv.init();
+    const { here, elsewhere } = await openKeyspaces(node, members);
+    const ledHere = await storeOf(node, here);
+    const ledElsewhere = await storeOf(node, elsewhere);
+    return { node, members, ledHere, ledElsewhere, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 async function openKeyspaces(node: RaftKVNode, members: readonly Member[]) {
@@ -150,20 +151,5 @@ async function settledLeader(node: RaftKVNode, keyspace: string): Promise<string
 
 async function storeOf(node: RaftKVNode, name: string): Promise<Store> {
   const keyspace = await node.kv.bindKeyspace(name, registers);
-  await fill(keyspace);
   return { node, keyspace };
-}
-
-/** Addresses on this machine that were free a moment ago. */
-async function freeAddresses(count: number): Promise<string[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const addresses = servers.map(async (server) => {
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const bound = server.address();
-    if (bound === null || typeof bound === "string") throw new Error("no port");
-    return `127.0.0.1:${bound.port}`;
-  });
-  const found = await Promise.all(addresses);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return found;
 }

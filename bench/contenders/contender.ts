@@ -1,0 +1,49 @@
+/** What every store that is measured can do, raft-kv, ceilings and peers alike. */
+import type { OtherCpu } from "../loop.ts";
+import type { Role } from "../suite.ts";
+
+/** How many keys the ordinary workloads touch. */
+export const KEYS = 10_000;
+
+/** A store that is open and holds `KEYS` keys. */
+export interface Contender {
+  readonly name: string;
+  readonly role: Role;
+  /** Resolves when the write is as durable as this store makes it. */
+  set(key: string, value: string): Promise<unknown>;
+  get(key: string): Promise<unknown>;
+  /** Adds one to a number that is kept under the key, in one step. */
+  increment?(key: string): Promise<unknown>;
+  readonly otherCpu?: OtherCpu;
+  close(): Promise<void>;
+}
+
+/** The key of a turn. */
+export function keyOf(turn: number): string {
+  return `key-${turn % KEYS}`;
+}
+
+/** Values of a size in bytes: strings, all different, so that nothing is shared or compressed. */
+export function valuesOf(bytes: number): (turn: number) => string {
+  const values = Array.from({ length: 1000 }, (_, at) =>
+    String(at).padStart(bytes, "0").slice(-bytes),
+  );
+  return (turn) => values[turn % values.length] ?? "";
+}
+
+/** Makes every key exist: a get of a missing key is another thing. */
+export async function fill(store: Pick<Contender, "set">): Promise<void> {
+  await Promise.all(Array.from({ length: KEYS }, (_, at) => store.set(keyOf(at), "filled")));
+}
+
+/** Runs with contenders that are closed in every case. */
+export async function withContenders<Result>(
+  contenders: readonly Contender[],
+  run: (contenders: readonly Contender[]) => Promise<Result>,
+): Promise<Result> {
+  try {
+    return await run(contenders);
+  } finally {
+    await Promise.allSettled(contenders.map((contender) => contender.close()));
+  }
+}
