@@ -41,6 +41,11 @@ async function main(): Promise<void> {
   const peers = options["no-peers"] ? NO_PEERS : findPeers(folder);
   for (const why of peers.skipped) say(`skipped: ${why}`);
   const directory = mkdtempSync(join(tmpdir(), "raft-kv-bench-"));
+  const stop = () => {
+    rmSync(directory, { recursive: true, force: true });
+    process.exit(130);
+  };
+  process.once("SIGINT", stop).once("SIGTERM", stop);
   try {
     const context = { extent, directory, peers, say };
     const results = await runSuite(workloads, context);

@@ -1,14 +1,22 @@
-/** The longest time that a key waits while its shard of many keys is split, under load. */
+/** The longest time that a key waits while its shard is split, and merged again, under load. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { createNode, SplitMergePolicy } from "raft-kv";
+import { createNode, type RaftKVNode, SplitMergePolicy } from "raft-kv";
 import { registers } from "./contenders/raft-kv.ts";
 
 const CLIENTS = 64;
 const WAIT_MS_MAX = 60_000;
 
-/** Fills one shard, lets it split while clients write and read, and records the longest wait. */
+/** Fills one shard, lets it split and merge under clients, and records the longest waits. */
 export async function measureSplit(dataDir: string, keys: number) {
   const node = createNode({ dataDir });
+  try {
+    return await splitAndMerge(node, keys);
+  } finally {
+    await node.close();
+  }
+}
+
+async function splitAndMerge(node: RaftKVNode, keys: number) {
   await node.fleet.activate("bench");
   await node.kv.init();
   const still = new SplitMergePolicy({ maxShards: 1 });
@@ -20,8 +28,9 @@ export async function measureSplit(dataDir: string, keys: number) {
   const calm = await longestWait(500);
   const splitPolicy = new SplitMergePolicy({ maxShards: 2, maxKeysPerShard: keys * 0.75 });
   const split = await moved("split", splitPolicy);
-  const merge = await moved("merge", new SplitMergePolicy({ maxShards: 1 }));
-  await node.close();
+  // Without a threshold nothing is ever merged.
+  const mergePolicy = new SplitMergePolicy({ maxShards: 2, maxKeysPerShard: keys * 10 });
+  const merge = await moved("merge", mergePolicy);
   return { figures: { keys, calm, split, merge } };
 
   async function moved(kind: "split" | "merge", policy: SplitMergePolicy) {

@@ -23,12 +23,19 @@ export function keyOf(turn: number): string {
   return `key-${turn % KEYS}`;
 }
 
-/** Values of a size in bytes: strings, all different, so that nothing is shared or compressed. */
-export function valuesOf(bytes: number): (turn: number) => string {
-  const values = Array.from({ length: 1000 }, (_, at) =>
+/** A prime, so that passes over the keys meet other values. */
+const VALUES = 997;
+
+/**
+ * The next value of a size in bytes, at each call another. A key must not get the value that it has:
+ * SQLite neither writes nor syncs a row that stays the same, and would be measured doing nothing.
+ */
+export function valuesOf(bytes: number): () => string {
+  const values = Array.from({ length: VALUES }, (_, at) =>
     String(at).padStart(bytes, "0").slice(-bytes),
   );
-  return (turn) => values[turn % values.length] ?? "";
+  let next = 0;
+  return () => values[next++ % VALUES] ?? "";
 }
 
 /** Makes every key exist: a get of a missing key is another thing. */

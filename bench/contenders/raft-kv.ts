@@ -29,12 +29,16 @@ export interface Store {
   readonly keyspace: Registers;
 }
 
-/** A node on a directory with one keyspace that has this number of shards and never splits. */
+/**
+ * A node on a directory with one keyspace that splits, once it has keys, until it has this number
+ * of shards, and then stays so.
+ */
 export async function openStore(dataDir: string, shards = 1): Promise<Store> {
   const node = createNode({ dataDir });
   await node.fleet.activate("bench");
   await node.kv.init();
-  const policy = new SplitMergePolicy({ minShards: shards, maxShards: shards });
+  const splitting = shards === 1 ? {} : { maxKeysPerShard: 1 };
+  const policy = new SplitMergePolicy({ minShards: shards, maxShards: shards, ...splitting });
   const keyspace = await node.kv.openKeyspace("registers", registers, null, policy);
   return { node, keyspace };
 }

@@ -53,7 +53,7 @@ export const cluster: Workload = {
             const runners = contenders.map((store) => ({
               ...store,
               operation: (turn: number) =>
-                what === "set" ? store.set(keyOf(turn), value(turn)) : store.get(keyOf(turn)),
+                what === "set" ? store.set(keyOf(turn), value()) : store.get(keyOf(turn)),
             }));
             cases.push(await runCase(context, { what, clients, bytes }, runners));
           }

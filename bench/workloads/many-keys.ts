@@ -24,7 +24,7 @@ export const manyKeys: Workload = {
       for (let at = 0; at < keys; at += BATCH) {
         const count = Math.min(BATCH, keys - at);
         await Promise.all(
-          Array.from({ length: count }, (_, next) => set(`key-${at + next}`, value(next))),
+          Array.from({ length: count }, (_, next) => set(`key-${at + next}`, value())),
         );
       }
       fillSeconds = (performance.now() - filling) / 1000;
@@ -33,7 +33,7 @@ export const manyKeys: Workload = {
       const keyOf = (turn: number) => `key-${(turn * 7919) % keys}`;
       for (const what of ["set", "get"]) {
         const operation = (turn: number) =>
-          what === "set" ? set(keyOf(turn), value(turn)) : get(keyOf(turn));
+          what === "set" ? set(keyOf(turn), value()) : get(keyOf(turn));
         const runner = { name: `${keys} keys`, role, operation };
         cases.push(await runCase(context, { what, clients, bytes: 5 }, [runner]));
       }

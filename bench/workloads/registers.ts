@@ -6,13 +6,13 @@ import type { Operation } from "../loop.ts";
 import { type Case, type Context, type Runner, runCase, type Workload } from "../suite.ts";
 
 /** What a contender does in a turn; `undefined` when it cannot. */
-type Act = (contender: Contender, value: (turn: number) => string) => Operation | undefined;
+type Act = (contender: Contender, value: () => string) => Operation | undefined;
 
 const ACTS: Record<string, Act> = {
-  set: (store, value) => (turn) => store.set(keyOf(turn), value(turn)),
+  set: (store, value) => (turn) => store.set(keyOf(turn), value()),
   get: (store) => (turn) => store.get(keyOf(turn)),
   mixed: (store, value) => (turn) =>
-    turn % 10 === 0 ? store.set(keyOf(turn), value(turn)) : store.get(keyOf(turn)),
+    turn % 10 === 0 ? store.set(keyOf(turn), value()) : store.get(keyOf(turn)),
   "read-modify-write": (store) => {
     const add = store.increment;
     return add === undefined ? undefined : (turn) => add(`number-${turn % 1000}`);

@@ -16,12 +16,12 @@ export const shards: Workload = {
       for (const count of context.extent.shards) {
         const store = await openStore(join(context.directory, `shards-${count}`), count);
         stores.push({ count, ...store });
+        await fill(operationsOf(store.keyspace));
         const end = performance.now() + WAIT_MS_MAX;
         while ((await store.node.kv.shards("registers")).length < count) {
           if (performance.now() > end) throw new Error(`${count} shards did not come to be`);
           await sleep(50);
         }
-        await fill(operationsOf(store.keyspace));
       }
       const value = valuesOf(5);
       const clients = Math.min(1024, context.extent.clients.at(-1) ?? 1);
@@ -30,7 +30,7 @@ export const shards: Workload = {
         const runners = stores.toReversed().map(({ count, keyspace }) => {
           const { set, get, role } = operationsOf(keyspace);
           const operation = (turn: number) =>
-            what === "set" ? set(keyOf(turn), value(turn)) : get(keyOf(turn));
+            what === "set" ? set(keyOf(turn), value()) : get(keyOf(turn));
           return { name: `${count} shards`, role, operation };
         });
         cases.push(await runCase(context, { what, clients, bytes: 5 }, runners));

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { KEYS, valuesOf } from "../../bench/contenders/contender.ts";
 import { NO_PEERS } from "../../bench/contenders/peers.ts";
 import { escapeText } from "../../bench/output/plot.ts";
 import { writeReport } from "../../bench/output/write.ts";
@@ -36,6 +37,14 @@ test("the best round counts, the spread is that of all, ratios are of the best",
   expect(ratioOf(own, summaryOf([round(2)]))).toBe(4);
   expect(ratioOf(own, summaryOf([round(0)]))).toBeNull();
   expect(() => summaryOf([])).toThrow("nothing was measured");
+});
+
+test("a key never gets the value that the pass before gave it", () => {
+  const value = valuesOf(5);
+  const pass = () => Array.from({ length: KEYS }, value);
+  const [first, second] = [pass(), pass()];
+  expect(first.filter((text, at) => text === second[at])).toEqual([]);
+  expect(new Set(first.map((text) => text.length))).toEqual(new Set([5]));
 });
 
 test("workloads have names of their own, and are found by them", () => {
