@@ -176,6 +176,27 @@ fn unsynced_rounds_survive_from_the_oldest_on_without_gaps() {
     }
 }
 
+#[test]
+fn a_small_round_never_survives_a_large_one_before_it() {
+    for kept in 0..12 {
+        let disk = SimulatedDisk::new();
+        let store = disk.open(FRONT_BYTES).unwrap();
+        recover(&store).unwrap();
+        for round in 1..=6 {
+            write(&store, round).unwrap();
+            store.sync().unwrap();
+        }
+        // Buffered: nothing is synced after rounds 7 and 8, which go home, nor after round 9.
+        for round in 7..=9 {
+            write(&store, round).unwrap();
+        }
+        disk.crash_apart(kept, |_, _| true);
+        let store = disk.open(FRONT_BYTES).unwrap();
+        let written = recover(&store).unwrap().rounds.written;
+        assert!((6..=9).contains(&written), "{written} of {kept}");
+    }
+}
+
 /// A disk with rounds 1 to 7 acknowledged, 5 to 7 in front alone, and the offsets of these.
 fn three_in_front() -> (SimulatedDisk, BTreeMap<u64, usize>) {
     let disk = SimulatedDisk::new();

@@ -163,6 +163,10 @@ impl<H: RoundStore, F: FrontFile> FrontedStore<H, F> {
         let Some(mut record) = line.collected.take() else {
             return Ok(());
         };
+        if line.home_waits {
+            // Nothing in the file may survive a crash that takes a large round before it.
+            self.sync_home(line)?;
+        }
         let bytes = record.file_bytes();
         if !line.halves.fits(bytes) {
             let filled = line.halves.filled();
