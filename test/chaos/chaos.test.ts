@@ -9,7 +9,9 @@ import { afterEach, expect, it } from "vitest";
 import { endRuns, runChaos } from "./run.ts";
 
 const SECONDS = Number(process.env.RAFT_KV_CHAOS_SECONDS ?? 30);
-const SEED = Number(process.env.RAFT_KV_TEST_SEED ?? Math.floor(Math.random() * 1_000_000));
+/** The same faults in every run of the gate; `npm run test:chaos` draws others. */
+const GATE_SEED = 45_103;
+const SEED = Number(process.env.RAFT_KV_TEST_SEED ?? GATE_SEED);
 const ONLY = process.env.RAFT_KV_CHAOS_FAULTS?.split(",");
 const NODES = Number(process.env.RAFT_KV_CHAOS_NODES ?? 3 + (SEED % 2));
 
