@@ -1,33 +1,24 @@
 //! A node of the cluster whose bytes are no messages: it is cut off, and named. It is played by a
 //! bare client and a bare server that put any bytes where messages belong.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use bytes::{Buf, BufMut, Bytes};
-use futures::future::BoxFuture;
-use futures::{FutureExt, StreamExt, stream};
-use parking_lot::Mutex;
+use futures::{StreamExt, stream};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use prost::Message;
-use tokio::runtime::Handle;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Request, Status};
 
 use super::hello::introduction;
+use super::quiet::{PATIENCE, node};
 use crate::error::{RefusalReason, undecodable};
-use crate::handler::{Handler, PeerIdentity, PeerState, RefusedStream};
+use crate::handler::RefusedStream;
 use crate::limits::FRAME_BYTES_MAX;
-use crate::message::{NodeFault, Note, Request as GroupRequest, Response as GroupResponse};
-use crate::options::TransportOptions;
-use crate::snapshot_receiver::SnapshotStream;
 use crate::transport::Transport;
 use crate::wire;
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const SENDER: u64 = 2;
 
 /// Bytes as they are.
@@ -67,75 +58,6 @@ impl Decoder for Raw {
     }
 }
 
-/// Serves whatever comes and remembers refusals.
-#[derive(Default)]
-struct Watching {
-    refused: Mutex<Vec<RefusedStream>>,
-    told: tokio::sync::Notify,
-}
-
-impl Handler for Watching {
-    fn request(
-        &self,
-        _: &PeerIdentity,
-        _: u32,
-        _: GroupRequest,
-    ) -> BoxFuture<'static, GroupResponse> {
-        std::future::ready(GroupResponse::UnknownGroup).boxed()
-    }
-
-    fn node_call(
-        &self,
-        _: &PeerIdentity,
-        _: u32,
-        body: Bytes,
-    ) -> BoxFuture<'static, Result<Bytes, NodeFault>> {
-        std::future::ready(Ok(body)).boxed()
-    }
-
-    fn note(&self, _: &PeerIdentity, _: u32, _: Note) {}
-
-    fn snapshot(
-        &self,
-        _: &PeerIdentity,
-        _: Bytes,
-        _: SnapshotStream,
-    ) -> BoxFuture<'static, Result<Bytes, String>> {
-        std::future::ready(Ok(Bytes::new())).boxed()
-    }
-
-    fn peer_changed(&self, _: u64, _: PeerState) {}
-
-    fn refused(&self, refused: RefusedStream) {
-        self.refused.lock().push(refused);
-        self.told.notify_waiters();
-    }
-}
-
-impl Watching {
-    async fn until_named(&self) -> RefusedStream {
-        let waiting = async {
-            loop {
-                let told = self.told.notified();
-                tokio::pin!(told);
-                told.as_mut().enable();
-                if let Some(refused) = self.refused.lock().pop() {
-                    return refused;
-                }
-                told.await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, waiting).await.unwrap()
-    }
-}
-
-fn node() -> (Transport, Arc<Watching>) {
-    let handler = Arc::new(Watching::default());
-    let options = TransportOptions::new("127.0.0.1:0", introduction(1).identity);
-    let transport = Transport::bind(options, handler.clone(), Handle::current()).unwrap();
-    (transport, handler)
-}
-
 fn hello() -> Bytes {
     let frame = wire::Frame {
         hello: Some(introduction(SENDER).hello(1)),
@@ -171,7 +93,8 @@ async fn who_sends_no_messages_is_cut_off_and_named() {
     for garbage in [nothing_at_all, too_long] {
         let (transport, handler) = node();
         send(&transport, vec![garbage]).await;
-        let RefusedStream { node, refusal, .. } = handler.until_named().await;
+        let refused = handler.until_refused(RefusalReason::Malformed).await;
+        let RefusedStream { node, refusal, .. } = refused;
         assert_eq!(node, SENDER);
         assert_eq!(refusal.reason, RefusalReason::Malformed);
         assert!(refusal.by_this_node);

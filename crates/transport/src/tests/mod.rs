@@ -5,4 +5,5 @@
 mod decoders;
 mod hello;
 mod hostile;
+mod quiet;
 mod versions;

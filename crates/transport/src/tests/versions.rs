@@ -1,109 +1,25 @@
 //! Peers that speak otherwise: other versions, unknown kinds, frames beyond the rules. They are
 //! played by a bare client and a bare server on the generated service.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
-use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::hello::introduction;
+use super::quiet::{PATIENCE, node};
 use crate::error::{CallError, RefusalReason};
-use crate::handler::{Handler, PeerIdentity, PeerState, RefusedStream};
 use crate::incoming::incoming;
 use crate::limits::{DECODE_BYTES_MAX, PROTOCOL_MAX};
-use crate::message::{NodeFault, Note, Request as GroupRequest, Response as GroupResponse};
-use crate::options::TransportOptions;
-use crate::snapshot_receiver::SnapshotStream;
 use crate::transport::Transport;
 use crate::wire;
 use crate::wire::item::Kind;
 use crate::wire::link_client::LinkClient;
 use crate::wire::link_server::{Link, LinkServer};
-
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Answers little, remembers refusals.
-#[derive(Default)]
-struct Quiet {
-    refused: Mutex<Vec<RefusalReason>>,
-    told: tokio::sync::Notify,
-}
-
-impl Quiet {
-    async fn until_refused(&self, reason: RefusalReason) {
-        let waiting = async {
-            loop {
-                let told = self.told.notified();
-                tokio::pin!(told);
-                told.as_mut().enable();
-                if self.refused.lock().contains(&reason) {
-                    return;
-                }
-                told.await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, waiting).await.unwrap();
-    }
-}
-
-impl Handler for Quiet {
-    fn request(
-        &self,
-        _: &PeerIdentity,
-        _: u32,
-        _: GroupRequest,
-    ) -> BoxFuture<'static, GroupResponse> {
-        std::future::ready(GroupResponse::UnknownGroup).boxed()
-    }
-
-    fn node_call(
-        &self,
-        _: &PeerIdentity,
-        _: u32,
-        body: Bytes,
-    ) -> BoxFuture<'static, Result<Bytes, NodeFault>> {
-        std::future::ready(Ok(body)).boxed()
-    }
-
-    fn note(&self, _: &PeerIdentity, _: u32, _: Note) {}
-
-    fn snapshot(
-        &self,
-        _: &PeerIdentity,
-        _: Bytes,
-        mut pieces: SnapshotStream,
-    ) -> BoxFuture<'static, Result<Bytes, String>> {
-        async move {
-            while let Some(piece) = pieces.next().await {
-                piece.map_err(|error| error.to_string())?;
-            }
-            Ok(Bytes::new())
-        }
-        .boxed()
-    }
-
-    fn peer_changed(&self, _: u64, _: PeerState) {}
-
-    fn refused(&self, refused: RefusedStream) {
-        self.refused.lock().push(refused.refusal.reason);
-        self.told.notify_waiters();
-    }
-}
-
-fn node() -> (Transport, Arc<Quiet>) {
-    let handler = Arc::new(Quiet::default());
-    let options = TransportOptions::new("127.0.0.1:0", introduction(1).identity);
-    let transport = Transport::bind(options, handler.clone(), Handle::current()).unwrap();
-    (transport, handler)
-}
 
 async fn client(transport: &Transport) -> LinkClient<tonic::transport::Channel> {
     let address = format!("http://{}", transport.address());
