@@ -3,7 +3,7 @@ export type { AdminFunctions } from "./admin/admin.ts";
 export type * from "./admin/types.ts";
 export type { AdminOptions } from "./api/admin-options.ts";
 export type { RaftKVEvents, ReplicaDivergence, ShardMove } from "./api/events.ts";
-export type { Keyspace, ShardInformation } from "./api/keyspace.ts";
+export type { Keyspace } from "./api/keyspace.ts";
 export { configure, createNode, RaftFleet, RaftKV, type RaftKVNode } from "./api/node.ts";
 export type { MetricsOptions } from "./api/node-metrics.ts";
 export type { CallOptions, NodeOptions } from "./api/options.ts";

@@ -20,7 +20,7 @@ import type {
   MovedShard,
   NodeView,
   SafetyView,
-  ShardView,
+  ShardInformation,
   StatusView,
   StoredValue,
   TopView,
@@ -59,7 +59,7 @@ export class AdminFunctions {
   }
 
   /** The shards of a keyspace, in the order of their ranges. @throws `NO_SUCH_KEYSPACE` */
-  async shards(keyspace: string): Promise<readonly ShardView[]> {
+  async shards(keyspace: string): Promise<readonly ShardInformation[]> {
     const ports = this.ports();
     return ports.shards(findKeyspace(ports, text("keyspace", keyspace)).name);
   }

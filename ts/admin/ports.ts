@@ -6,7 +6,7 @@ import type { FleetCommand } from "../fleet/commands.ts";
 import type { FleetState } from "../fleet/state.ts";
 import type { ShardRead, ShardReadReply } from "../shard/requests.ts";
 import type { NodeReports } from "./reports.ts";
-import type { ShardView } from "./types.ts";
+import type { ShardInformation } from "./types.ts";
 
 /** See the head of this file. */
 export interface AdminPorts {
@@ -42,7 +42,7 @@ export interface AdminPorts {
   shardRead(group: number, read: ShardRead): Promise<ShardReadReply>;
   /** Reads what a shard stores under a key, wherever the key is. */
   value(keyspace: string, key: Key): Promise<{ value: unknown; size: number; shard: string }>;
-  shards(keyspace: string): Promise<readonly ShardView[]>;
+  shards(keyspace: string): Promise<readonly ShardInformation[]>;
   /** About `limit` keys with hashes from `from` on; `next` is where to read on. */
   keys(
     keyspace: string,

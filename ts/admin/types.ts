@@ -115,17 +115,25 @@ export interface KeyspaceView {
   readonly policy: { readonly [field: string]: number };
 }
 
-/** A shard. */
-export interface ShardView {
+/** What is known of a shard. */
+export interface ShardInformation {
   /** `<keyspace>_<start>`. */
   readonly name: string;
+  /** First hash value of its range, 0 to 2^27 - 1. */
   readonly start: number;
+  /** First hash value behind its range. */
   readonly end: number;
+  /** Name of the node that leads it, `null` when none is known. */
   readonly leader: string | null;
+  /** Names of the nodes that hold its replicas. */
   readonly members: readonly string[];
+  /** Number of keys. */
   readonly keys: number;
+  /** Sum of the sizes that commands returned, in the user's unit. */
   readonly size: number;
+  /** Load of the last statistics interval, in the user's unit. */
   readonly load: number;
+  /** `serving`, or what it does in a split or merge. */
   readonly state: string;
   /** The longest time a split or merge closed a range of this shard for, in milliseconds. */
   readonly longestPause: number;

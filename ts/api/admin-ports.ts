@@ -1,6 +1,6 @@
 /** What administration is given of this node. */
 import type { AdminPorts } from "../admin/ports.ts";
-import type { ShardView } from "../admin/types.ts";
+import type { ShardInformation } from "../admin/types.ts";
 import { DEFAULT_CALL } from "../client/call.ts";
 import { FOR_HOSTS, groupRoute } from "../client/outbox.ts";
 import type { Key } from "../codec/key.ts";
@@ -109,7 +109,7 @@ export class NodeAdminPorts implements AdminPorts {
     return { value, size, shard: shard?.name ?? "" };
   }
 
-  async shards(keyspace: string): Promise<readonly ShardView[]> {
+  async shards(keyspace: string): Promise<readonly ShardInformation[]> {
     return (await this.service()).shards(keyspace);
   }
 

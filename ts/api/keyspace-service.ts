@@ -3,6 +3,7 @@
  * leads it, and the calls that are about keyspaces and shards as a whole.
  */
 import { randomUUID } from "node:crypto";
+import type { ShardInformation } from "../admin/types.ts";
 import { type CallSettings, callError, DEFAULT_CALL } from "../client/call.ts";
 import { refusalOf } from "../client/failure.ts";
 import { pause } from "../client/pause.ts";
@@ -22,7 +23,6 @@ import { TransferPauses } from "../workflow/pauses.ts";
 import type { WorkflowEvent } from "../workflow/ports.ts";
 import { StatisticsReporter } from "../workflow/reporter.ts";
 import type { Core } from "./core.ts";
-import type { ShardInformation } from "./keyspace.ts";
 import { keyspaceModule, type LocalKeyspaces } from "./keyspaces.ts";
 import { shown } from "./option-values.ts";
 import type { RaftOptions } from "./raft-kv.ts";

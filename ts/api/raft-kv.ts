@@ -1,10 +1,11 @@
 /** The functions of `RaftKV`: keyspaces, and commands and queries on their keys. */
+import type { ShardInformation } from "../admin/types.ts";
 import type { Key } from "../codec/key.ts";
 import { RaftKVError } from "../errors.ts";
 import type { SplitMergePolicy, SplitMergePolicyInput } from "../policy.ts";
 import type { LeaderHook, ValuePerKey } from "../shard/module.ts";
 import type { RaftKVEventEmitter } from "./events.ts";
-import { Keyspace, type ShardInformation } from "./keyspace.ts";
+import { Keyspace } from "./keyspace.ts";
 import type { NodeLifecycle } from "./lifecycle.ts";
 import {
   type CallOptions,

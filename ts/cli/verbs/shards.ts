@@ -1,12 +1,12 @@
 /** `raft-kv shards KEYSPACE` */
-import type { ShardView } from "../../admin/types.ts";
+import type { ShardInformation } from "../../admin/types.ts";
 import type { Column } from "../screen.ts";
 import { band, brief, count, short } from "../units.ts";
 import { EXIT, type Verb } from "../verb.ts";
 
 const BAND_WIDTH = 16;
 
-const COLUMNS: readonly Column<ShardView>[] = [
+const COLUMNS: readonly Column<ShardInformation>[] = [
   {
     title: "HASH RANGE",
     value: ({ start, end }) => band(start, end, BAND_WIDTH),
@@ -31,7 +31,7 @@ export const shards: Verb = {
   summary: "its shards: range, keys, size, load, leader",
   details: "Size and load are in the units of the keyspace's own code.",
   async run({ server, screen, json, given: [keyspace] }) {
-    const views = await server.call<ShardView[]>("shards", { keyspace });
+    const views = await server.call<ShardInformation[]>("shards", { keyspace });
     if (json) screen.json(views);
     else screen.table(COLUMNS, views, "no shards yet");
     return EXIT.good;
