@@ -290,9 +290,7 @@ export class GroupRecovery {
     }
     const lastIndex = holdings.get(node)?.lastIndex ?? 0;
     const from = core.nameOf(node);
-    core.settings.logger?.warn(
-      `group ${name} goes on with what ${from} had, up to entry ${lastIndex}`,
-    );
+    core.log("warn", `group ${name} goes on with what ${from} had, up to entry ${lastIndex}`);
     const explanation =
       `a majority of its replicas is lost: it goes on with what ${from} had, up to entry ` +
       `${lastIndex}; later ones that only lost nodes had are gone`;

@@ -16,9 +16,11 @@ function wordAsJson(word: string): Json {
   }
 }
 
-/** The argument of a call; left out, the module gets `undefined`. */
-function argumentOf(word: string | undefined): Readonly<Record<string, Json>> {
-  return word === undefined ? {} : { argument: wordAsJson(word) };
+/** A call of the keyspace's code; without an argument it gets `undefined`. */
+function callOf(words: readonly (string | undefined)[]): Readonly<Record<string, Json>> {
+  const [keyspace, key, argument] = words;
+  const call = { keyspace: keyspace as string, key: wordAsJson(key as string) };
+  return argument === undefined ? call : { ...call, argument: wordAsJson(argument) };
 }
 
 export const get: Verb = {
@@ -41,9 +43,8 @@ export const query: Verb = {
   parameters: "KEYSPACE KEY [ARGUMENT]",
   summary: "ask the keyspace's code about a key",
   details: AS_JSON,
-  async run({ server, screen, given: [keyspace, key, argument] }) {
-    const given = { keyspace, key: wordAsJson(key as string), ...argumentOf(argument) };
-    screen.json(await server.call<Json>("query", given));
+  async run({ server, screen, given }) {
+    screen.json(await server.call<Json>("query", callOf(given)));
     return EXIT.good;
   },
 };
@@ -53,10 +54,10 @@ export const command: Verb = {
   parameters: "KEYSPACE KEY [ARGUMENT]",
   summary: "run a command of its code on a key",
   details: AS_JSON,
-  async run({ server, screen, given: [keyspace, key, argument], confirm }) {
+  async run({ server, screen, given, confirm }) {
+    const [keyspace, key] = given;
     await confirm(`Run the command on ${key} of ${keyspace}?`);
-    const given = { keyspace, key: wordAsJson(key as string), ...argumentOf(argument) };
-    screen.json(await server.call<Json>("command", given));
+    screen.json(await server.call<Json>("command", callOf(given)));
     return EXIT.good;
   },
 };
