@@ -164,6 +164,37 @@ describe("when routes change", () => {
     expect(requests()).toEqual([1, 2, 2, 3]);
   });
 
+  it("one that waited goes before a later one that is under way still", async () => {
+    for (const at of [1, 2, 3]) client.command(KEYSPACE, "a", at).catch(() => undefined);
+    await tick();
+    client.routesChanging(KEYSPACE, () => true);
+    client.routesChanged();
+    client.settled(2, new Refusal("MOVED", "there", GROUP + 5));
+    client.settled(1, "done");
+    await tick();
+    expect(requests()).toEqual([1, 2, 3, 2]);
+    client.refused(3, REFUSED.notLeader, true);
+    client.leaderAppeared();
+    await tick();
+    expect(requests()).toEqual([1, 2, 3, 2]);
+    client.settled(2, "done");
+    await tick();
+    expect(requests()).toEqual([1, 2, 3, 2, 3]);
+  });
+
+  it("one whose group's replica is gone does not pass an earlier one that waits", async () => {
+    client.command(KEYSPACE, "a", 1).catch(() => undefined);
+    client.command(KEYSPACE, "a", 2).catch(() => undefined);
+    await tick();
+    client.refused(1, REFUSED.notLeader, true);
+    client.replicaRemoved(GROUP);
+    await tick();
+    expect(requests()).toEqual([1, 2]);
+    client.leaderAppeared();
+    await tick();
+    expect(requests()).toEqual([1, 2, 1, 2]);
+  });
+
   it("what went by the old ones is asked for again once their group's replica is gone", async () => {
     client.command(KEYSPACE, "a", 1).catch(() => undefined);
     client.command(OTHER, "a", 1).catch(() => undefined);

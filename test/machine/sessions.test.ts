@@ -95,4 +95,28 @@ describe("sessions", () => {
       expect(sessions.isOver({ node: NODE, incarnation: 2, request: 1, hash: 0 })).toBe(false);
     }
   });
+
+  test("a batch that was sent before a key moved is late where the key comes back to", () => {
+    const from = new Sessions();
+    apply(from, 1, 1, [1]);
+    const to = new Sessions();
+    apply(to, 3, 1, [2]);
+    from.adoptMarks(structuredClone(to.marks()));
+    expect(from.begin(NODE, 1, 2, 1, 1)).toBeNull();
+    expect(from.begin(NODE, 1, 4, 1, 1)).not.toBeNull();
+    from.adoptMarks([{ node: NODE, incarnation: 1, acknowledged: 1 }]);
+    expect(from.begin(NODE, 1, 4, 1, 1)).toBeNull();
+  });
+
+  test("what was called after a command of a late batch waits for it, unless it was applied", () => {
+    const sessions = new Sessions();
+    apply(sessions, 2, 1, [1, 3]);
+    const origin = (request: number) => ({ node: NODE, incarnation: 1, request, hash: 10 });
+    sessions.late(origin(1));
+    expect(sessions.isBehind(origin(4))).toBe(false);
+    sessions.late(origin(2));
+    expect([sessions.isBehind(origin(4)), sessions.isBehind(origin(2))]).toEqual([true, false]);
+    sessions.retain(sessions.begin(NODE, 1, 3, 1, 1)!, 2, 10, "applied");
+    expect([sessions.isBehind(origin(4)), sessions.turnedAway]).toEqual([false, 0]);
+  });
 });

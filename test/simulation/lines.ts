@@ -3,7 +3,9 @@
  * this node leads, sent on where it does not, refused where nobody takes them.
  *
  * A node's commands to one group keep their order: the next entry goes once the place of the one
- * before is decided, and what was submitted before the host has heard of a refusal is refused too.
+ * before is decided, what was submitted before the host has heard of a refusal is refused too, and
+ * answers come in the order of the entries. The engine does not promise all of that; `keepsOrder`
+ * turns it off, but for the answers.
  */
 import { REFUSED } from "../../ts/host/host.ts";
 import type { EngineCore } from "./engine-core.ts";
@@ -30,6 +32,10 @@ export class Line {
   private appendedInTerm = 0;
   /** Refusals that the host has not heard of. */
   private refusals = 0;
+  /** Counts refusals: what was on its way before one is refused as well. */
+  private epoch = 0;
+  /** When the last answer comes. */
+  private answeredAt = 0;
 
   constructor(engine: EngineCore, group: number) {
     this.engine = engine;
@@ -106,6 +112,7 @@ export class Line {
     const wantsResults = !engine.isBound(this.group);
     this.busy = true;
     const { time, chaos } = world;
+    const { epoch } = this;
     const over = (then: () => void) => {
       time.schedule(engine.owner, time.between(0.3, 4), () => {
         this.busy = false;
@@ -125,6 +132,10 @@ export class Line {
     time.schedule(undefined, time.between(0.3, 4), () => {
       const there = world.engine(to);
       const group = world.groups.get(this.group);
+      if (epoch !== this.epoch && chaos.keepsOrder) {
+        over(() => this.refuse(requests, false));
+        return;
+      }
       if (there !== undefined && group !== undefined && there.leads(group)) {
         this.busy = false;
         this.appendThere(there, group, entry, requests, wantsResults);
@@ -151,8 +162,10 @@ export class Line {
   ): void {
     const { engine, world } = this;
     const { time, chaos } = world;
-    const later = (least: number, most: number, then: () => void) =>
-      time.schedule(engine.owner, time.between(least, most), then);
+    const later = (least: number, most: number, then: () => void) => {
+      this.answeredAt = Math.max(this.answeredAt, time.now + time.between(least, most));
+      time.schedule(engine.owner, this.answeredAt - time.now, then);
+    };
     this.appended(group);
     group.append(entry, (outcome: Outcome, index) => {
       this.undecided--;
@@ -193,6 +206,7 @@ export class Line {
     if (!this.engine.isRunning) return;
     this.world.trace(unknown ? "lets down" : "refuses", this.engine.node, this.group, ...requests);
     this.refusals++;
+    this.epoch++;
     const frame = made.refused(this.group, reason, requests, unknown);
     this.engine.push(frame, () => {
       this.refusals--;

@@ -298,7 +298,7 @@ class Simulation {
     this.starting++;
     void this.time.as(leaving.owner, async () => {
       try {
-        await leaving.lifecycle?.deactivate();
+        await this.leave(leaving);
         this.starting--;
         this.replaced++;
         this.world.trace(`${leaving.name} has left`);
@@ -308,6 +308,18 @@ class Simulation {
         this.time.fail(error);
       }
     });
+  }
+
+  /** Without a leader for a while, a program asks again, as an operator would. */
+  private async leave({ lifecycle, owner }: SimulatedNode): Promise<void> {
+    while (lifecycle?.activeCore() !== undefined) {
+      try {
+        await lifecycle.deactivate();
+      } catch (error) {
+        this.world.trace(`does not leave yet: ${messageOf(error)}`);
+        await this.time.pause(owner, 200);
+      }
+    }
   }
 
   private someGroup() {

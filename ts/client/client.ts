@@ -16,7 +16,6 @@ import {
   MOVES_MAX,
   OUTBOX_FLUSH_BYTES,
   OUTBOX_FLUSH_COMMANDS,
-  REFUSED_RETRY_MS_MIN,
   REQUESTS_IN_FLIGHT_MAX,
 } from "../limits.ts";
 import { Refusal, type Result } from "../machine/machine.ts";
@@ -38,7 +37,15 @@ import { Held } from "./held.ts";
 import { type Chunk, groupRoute, NO_KEY, Outbox } from "./outbox.ts";
 import { Requests, type Resolve } from "./requests.ts";
 import { Retries } from "./retries.ts";
-import { holdKey, outcomeOf, putBehind, type SlowRequest, slowRequest } from "./slow-request.ts";
+import {
+  holdKey,
+  outcomeOf,
+  pauseAfterRefusal,
+  putBehind,
+  type SlowRequest,
+  setOff,
+  slowRequest,
+} from "./slow-request.ts";
 import { UnderWay } from "./under-way.ts";
 
 /** How often time limits are looked at, in milliseconds. */
@@ -194,7 +201,7 @@ export class Client {
     for (const state of this.underWay.sentTo(group)) {
       if (state.waiting) continue;
       state.unknown = true;
-      this.resend(state);
+      if (!this.waitBehind(state)) this.resend(state);
     }
   }
 
@@ -310,20 +317,26 @@ export class Client {
     if (state.onAbort !== undefined) {
       state.call.signal?.removeEventListener("abort", state.onAbort);
     }
-    const last = state.fenced ? this.fences.lower(state) : state.waiting && !state.behind;
-    if (last) this.release(state);
+    const { fenced } = state;
+    const isLast = fenced ? this.fences.lower(state) : state.waiting && !state.behind;
+    if (isLast) this.release(state);
+    else if (fenced) this.sendHeld(this.fences.freed(holdKey(state)), true);
   }
 
   /** Sends what waited behind a request on the same key. */
   private release(state: SlowRequest): void {
     state.waiting = false;
     if (state.fenced) return;
-    for (const request of this.held.release(holdKey(state))) {
+    this.sendHeld(this.held.release(holdKey(state)), false);
+  }
+
+  /** Sends what was held back; `isFenced`: later requests on the key still wait for it. */
+  private sendHeld(requests: readonly number[], isFenced: boolean): void {
+    for (const request of requests) {
       const follower = this.requests.slow.get(request);
-      if (follower === undefined || follower === state) continue;
-      follower.waiting = false;
-      follower.behind = false;
-      follower.deadline = this.clock.now() + follower.call.timeout;
+      if (follower === undefined || !follower.behind) continue;
+      setOff(follower, this.clock.now());
+      if (isFenced) this.fences.add(follower);
       this.retries.add(follower);
     }
   }
@@ -351,9 +364,8 @@ export class Client {
 
   private refusedByMachine(request: number, refusal: Refusal): void {
     const state = this.underWay.slow(request);
-    if (state === undefined) return;
     // As in `refused`.
-    if (state.waiting && !isFinal(refusal)) return;
+    if (state === undefined || (state.waiting && !isFinal(refusal))) return;
     switch (refusal.code) {
       case "MOVED":
         this.moved(state, refusal.group);
@@ -403,21 +415,11 @@ export class Client {
     this.wait(state, state.call.shardLockRetryInterval);
   }
 
-  /**
-   * No leader took it. Most often one is about to: within the time of an attempt it is sent again
-   * soon, ever less often.
-   */
   private retryLater(state: SlowRequest): void {
     this.metrics.retried("no_leader");
-    const { retry, retryInterval, timeout } = state.call;
-    const soon = REFUSED_RETRY_MS_MIN * 2 ** state.refusals++;
-    if (soon < Math.min(timeout, retryInterval)) {
-      this.wait(state, soon);
-      return;
-    }
-    state.refusals = 0;
-    if (state.attempts++ >= retry) this.fail(state, this.error(state, "NO_LEADER"));
-    else this.wait(state, retryInterval);
+    const pause = pauseAfterRefusal(state);
+    if (pause === null) this.fail(state, this.error(state, "NO_LEADER"));
+    else this.wait(state, pause);
   }
 
   /**

@@ -44,6 +44,17 @@ export class Fences {
     return false;
   }
 
+  /** Requests on the key that waited for earlier ones under way and wait for none any more. */
+  freed(key: string): number[] {
+    return this.held.takeBelow(key, Math.min(...(this.underWay.get(key) ?? [0])));
+  }
+
+  /** One that was freed is under way again: later ones still wait for it. */
+  add(state: SlowRequest): void {
+    state.fenced = true;
+    this.underWay.get(holdKey(state))?.add(state.request);
+  }
+
   /** A request that was under way is settled; true when it was the last on its key. */
   lower(state: SlowRequest): boolean {
     const key = holdKey(state);

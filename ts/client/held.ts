@@ -37,6 +37,17 @@ export class Held {
     return requests !== undefined;
   }
 
+  /** Takes the requests below `limit` out, in the order of their numbers; the key waits on. */
+  takeBelow(key: string, limit: number): number[] {
+    const requests = this.waiting.get(key) ?? [];
+    if (requests.length === 0) return [];
+    this.waiting.set(
+      key,
+      requests.filter((request) => request >= limit),
+    );
+    return requests.filter((request) => request < limit).sort((a, b) => a - b);
+  }
+
   /** Lets the key go; the requests that waited, in the order of their numbers. */
   release(key: string): number[] {
     const requests = this.waiting.get(key) ?? [];

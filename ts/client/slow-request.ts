@@ -1,5 +1,6 @@
 /** A request that needs more than a slot in the ring: it is sent again, or has its own options. */
 import type { Outcome } from "../errors.ts";
+import { REFUSED_RETRY_MS_MIN } from "../limits.ts";
 import type { CallSettings } from "./call.ts";
 import { recordKey } from "./outbox.ts";
 import type { Resolve } from "./requests.ts";
@@ -64,6 +65,25 @@ export function putBehind(state: SlowRequest, now: number): void {
   state.waiting = true;
   state.behind = true;
   state.deadline = now + timeout + (timeout + retryInterval) * retry;
+}
+
+/** Ends the wait of a request that is about to be sent again. */
+export function setOff(state: SlowRequest, now: number): void {
+  state.waiting = false;
+  state.behind = false;
+  state.deadline = now + state.call.timeout;
+}
+
+/**
+ * How long to wait after no leader took it, in milliseconds; `null` when no attempt is left. Most
+ * often a leader is about to: within the time of an attempt it is soon, ever less often.
+ */
+export function pauseAfterRefusal(state: SlowRequest): number | null {
+  const { retry, retryInterval, timeout } = state.call;
+  const soon = REFUSED_RETRY_MS_MIN * 2 ** state.refusals++;
+  if (soon < Math.min(timeout, retryInterval)) return soon;
+  state.refusals = 0;
+  return state.attempts++ >= retry ? null : retryInterval;
 }
 
 /** What keeps commands in order: the route that the caller gave, and the key. */

@@ -286,7 +286,10 @@ export class Replica {
   private applyCommand(batch: RetainedBatch | null, key: number): Result | typeof PARKED {
     const { command, sessions } = this;
     const { request, hash } = command;
-    if (batch === null) return LATE;
+    if (batch === null) {
+      sessions.late(command);
+      return LATE;
+    }
     if ((key & FLAG_RETRY) !== 0) {
       const before = sessions.find(command.node, command.incarnation, request);
       if (before !== undefined) return before.result;

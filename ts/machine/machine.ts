@@ -129,11 +129,15 @@ export interface RetainedResults {
   isOver(origin: CommandOrigin): boolean;
 }
 
-/** How far a session has acknowledged: requests below are settled at their sender. */
+/**
+ * How far a session has acknowledged: requests below are settled at their sender; and its last batch:
+ * earlier ones are late, also where the keys have moved to since. Older marks have none.
+ */
 export interface SessionMark {
   readonly node: number;
   readonly incarnation: number;
   readonly acknowledged: number;
+  readonly lastBatch?: number;
 }
 
 /** Writes a machine's state in bounded pieces while commands go on being applied. */

@@ -161,6 +161,15 @@ export class Sessions implements RetainedResults {
     this.adopt([{ ...origin, result }]);
   }
 
+  /** A command came in a late batch and was not applied: what was called after it waits for it. */
+  late(origin: CommandOrigin): void {
+    const { node, incarnation, request, hash } = origin;
+    const session = this.sessions.get(node);
+    if (session === undefined || session.incarnation !== incarnation) return;
+    if (request < session.acknowledged || this.find(node, incarnation, request)) return;
+    if (session.turnedAway.add(hash, request)) this.turnedAway++;
+  }
+
   isBehind({ node, incarnation, request, hash }: CommandOrigin): boolean {
     const session = this.sessions.get(node);
     if (session === undefined || session.incarnation !== incarnation) return false;
@@ -206,18 +215,18 @@ export class Sessions implements RetainedResults {
 
   marks(): SessionMark[] {
     const marks: SessionMark[] = [];
-    for (const [node, { incarnation, acknowledged }] of this.sessions) {
-      marks.push({ node, incarnation, acknowledged });
+    for (const [node, { incarnation, acknowledged, lastBatch }] of this.sessions) {
+      marks.push({ node, incarnation, acknowledged, lastBatch });
     }
     return marks;
   }
 
   adoptMarks(marks: readonly SessionMark[]): void {
-    for (const { node, incarnation, acknowledged } of marks) {
+    for (const { node, incarnation, acknowledged, lastBatch = 0 } of marks) {
       const session = this.session(node, incarnation);
-      if (session !== null && acknowledged > session.acknowledged) {
-        session.acknowledged = acknowledged;
-      }
+      if (session === null) continue;
+      session.acknowledged = Math.max(session.acknowledged, acknowledged);
+      session.lastBatch = Math.max(session.lastBatch, lastBatch);
     }
   }
 
