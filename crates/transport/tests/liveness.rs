@@ -95,6 +95,7 @@ async fn a_peer_that_comes_back_is_found_again_at_the_same_and_at_another_addres
     works(&again).await;
     works(&peer).await;
     assert_eq!(*peer.address(), *b.address());
+    a.handler.until_up(2).await;
     let kinds = a.handler.states(2).into_iter().map(|state| match state {
         PeerState::Up => 'u',
         PeerState::Down { .. } => 'd',
