@@ -56,7 +56,7 @@ fn open_location(options: &JournalOptions) -> Result<Opened, JournalError> {
         }
         #[cfg(any(test, feature = "testing"))]
         Location::Simulated(disk) => Ok(Opened {
-            store: Box::new(disk.open(options.front_bytes)?),
+            store: Box::new(disk.open(options)?),
             snapshots: disk.snapshots(),
             lock: None,
         }),

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::limits::{CACHED_BYTES_MAX, CLEAN_DEAD_BYTES_MIN, FRONT_BYTES, RESERVE_BYTES};
+use crate::limits::{
+    CACHED_BYTES_MAX, CLEAN_DEAD_BYTES_MIN, FRONT_BYTES, FRONT_ROUND_BYTES_MAX, RESERVE_BYTES,
+};
 
 /// Where a journal lives.
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ pub struct JournalOptions {
     pub reserve_bytes: usize,
     /// Size of the file in front of the log, when it is made.
     pub front_bytes: usize,
+    /// A round that takes more bytes in that file goes to the log at once.
+    pub front_round_bytes_max: usize,
 }
 
 impl JournalOptions {
@@ -54,6 +58,7 @@ impl JournalOptions {
             clean_dead_bytes_min: CLEAN_DEAD_BYTES_MIN,
             reserve_bytes: RESERVE_BYTES,
             front_bytes: FRONT_BYTES,
+            front_round_bytes_max: FRONT_ROUND_BYTES_MAX,
         }
     }
 }

@@ -107,14 +107,14 @@ fn open_store(directory: &Path, options: &JournalOptions) -> Result<DirectorySto
     let front = directory.join("front");
     if format == Some(DIRECTORY_FORMAT_VERSION) {
         let home = SledStore::open(&log, MarkFile::open(&mark)?)?;
-        return FrontedStore::open(home, DiskFile::open(&front)?);
+        return FrontedStore::open(home, DiskFile::open(&front)?, options);
     }
     let home = if format == Some(FORMAT_WITHOUT_FRONT) {
         SledStore::open(&log, MarkFile::open(&mark)?)?
     } else {
         lay_out_log(directory, &log, &mark, &front)?
     };
-    let store = FrontedStore::create(home, DiskFile::create(&front)?, options.front_bytes)?;
+    let store = FrontedStore::create(home, DiskFile::create(&front)?, options)?;
     sync_directory(directory)?;
     write_format(directory)?;
     sync_directory(directory)?;

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use crate::error::JournalError;
 use crate::ledger::Retired;
+use crate::options::JournalOptions;
 use crate::shared::Shared;
 use crate::snapshot::SnapshotHome;
 use crate::stepped::{Desk, SteppedWriter, WriterStep};
@@ -258,7 +259,7 @@ impl SimulatedDisk {
         self.disk.lock().visible.front.clone()
     }
 
-    pub(crate) fn open(&self, front_bytes: usize) -> Result<SimulatedFronted, JournalError> {
+    pub(crate) fn open(&self, options: &JournalOptions) -> Result<SimulatedFronted, JournalError> {
         let (opening, is_new) = {
             let mut disk = self.disk.lock();
             disk.opening += 1;
@@ -273,9 +274,9 @@ impl SimulatedDisk {
             opening,
         };
         if is_new {
-            FrontedStore::create(home, file, front_bytes)
+            FrontedStore::create(home, file, options)
         } else {
-            FrontedStore::open(home, file)
+            FrontedStore::open(home, file, options)
         }
     }
 

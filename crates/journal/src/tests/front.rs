@@ -15,6 +15,14 @@ use crate::{JournalError, SimulatedDisk};
 /// Two halves of four blocks.
 const FRONT_BYTES: usize = 10 * BLOCK_BYTES;
 
+/// Opens a front that is so small, and takes rounds as large, that every case comes up soon.
+fn open(disk: &SimulatedDisk) -> Result<SimulatedFronted, JournalError> {
+    let mut options = super::on(disk);
+    options.front_bytes = FRONT_BYTES;
+    options.front_round_bytes_max = FRONT_BYTES;
+    disk.open(&options)
+}
+
 /// Rounds before the newest ones that are still needed.
 const KEPT_ROUNDS: u64 = 4;
 
@@ -55,7 +63,7 @@ fn write(store: &SimulatedFronted, round: u64) -> Result<(), JournalError> {
 /// What a writer does: rounds one after the other, each synced, settled in between in its two ways,
 /// the rounds that are not needed removed, all settled at the end. Notes what was acknowledged.
 fn run(disk: &SimulatedDisk, rounds: u64, acknowledged: &mut u64) -> Result<(), JournalError> {
-    let store = disk.open(FRONT_BYTES)?;
+    let store = open(disk)?;
     let found = recover(&store)?.rounds.written;
     store.flush()?;
     store.sync()?;
@@ -86,7 +94,7 @@ fn run(disk: &SimulatedDisk, rounds: u64, acknowledged: &mut u64) -> Result<(), 
 /// Opens the disk after a crash and checks that it holds all rounds that are needed, whole, up to
 /// one that is not below `acknowledged`; returns it.
 fn check(disk: &SimulatedDisk, acknowledged: u64) -> u64 {
-    let store = disk.open(FRONT_BYTES).unwrap();
+    let store = open(disk).unwrap();
     let written = recover(&store).unwrap().rounds.written;
     assert!(
         (acknowledged..=acknowledged + 1).contains(&written),
@@ -150,7 +158,7 @@ fn unsynced_rounds_survive_from_the_oldest_on_without_gaps() {
         let disk = SimulatedDisk::new();
         let mut acknowledged = 0;
         run(&disk, 4, &mut acknowledged).unwrap();
-        let store = disk.open(FRONT_BYTES).unwrap();
+        let store = open(&disk).unwrap();
         for round in 5..=6 {
             write(&store, round).unwrap();
         }
@@ -165,7 +173,7 @@ fn unsynced_rounds_survive_from_the_oldest_on_without_gaps() {
             write(&store, round).unwrap();
         }
         disk.crash_apart(0, |change, block| blocks >> (change + block) & 1 == 1);
-        let store = disk.open(FRONT_BYTES).unwrap();
+        let store = open(&disk).unwrap();
         let written = recover(&store).unwrap().rounds.written;
         assert!((8..=13).contains(&written), "{written}");
         drop(store);
@@ -180,7 +188,7 @@ fn unsynced_rounds_survive_from_the_oldest_on_without_gaps() {
 fn a_small_round_never_survives_a_large_one_before_it() {
     for kept in 0..12 {
         let disk = SimulatedDisk::new();
-        let store = disk.open(FRONT_BYTES).unwrap();
+        let store = open(&disk).unwrap();
         recover(&store).unwrap();
         for round in 1..=6 {
             write(&store, round).unwrap();
@@ -191,7 +199,7 @@ fn a_small_round_never_survives_a_large_one_before_it() {
             write(&store, round).unwrap();
         }
         disk.crash_apart(kept, |_, _| true);
-        let store = disk.open(FRONT_BYTES).unwrap();
+        let store = open(&disk).unwrap();
         let written = recover(&store).unwrap().rounds.written;
         assert!((6..=9).contains(&written), "{written} of {kept}");
     }
@@ -202,7 +210,7 @@ fn three_in_front() -> (SimulatedDisk, BTreeMap<u64, usize>) {
     let disk = SimulatedDisk::new();
     let mut acknowledged = 0;
     run(&disk, 3, &mut acknowledged).unwrap();
-    let store = disk.open(FRONT_BYTES).unwrap();
+    let store = open(&disk).unwrap();
     recover(&store).unwrap();
     let mut offsets = BTreeMap::new();
     let mut offset = 2 * BLOCK_BYTES;
@@ -217,7 +225,7 @@ fn three_in_front() -> (SimulatedDisk, BTreeMap<u64, usize>) {
 }
 
 fn place_of(disk: &SimulatedDisk) -> String {
-    match disk.open(FRONT_BYTES).map(drop) {
+    match open(disk).map(drop) {
         Err(JournalError::Corrupted { what, place, .. }) => format!("{what} ({place})"),
         other => panic!("expected damage, got {other:?}"),
     }
@@ -239,7 +247,7 @@ fn damage_of_a_round_before_others_is_found() {
                 continue;
             }
             // The last one may have been torn: nothing says that it was acknowledged.
-            let store = disk.open(FRONT_BYTES).unwrap();
+            let store = open(&disk).unwrap();
             assert_eq!(recover(&store).unwrap().rounds.written, 5);
         }
     }
@@ -248,7 +256,7 @@ fn damage_of_a_round_before_others_is_found() {
 #[test]
 fn damage_of_the_last_round_is_found_below_the_acknowledged_mark() {
     let (disk, offsets) = three_in_front();
-    let store = disk.open(FRONT_BYTES).unwrap();
+    let store = open(&disk).unwrap();
     store.save_mark(6).unwrap();
     disk.flip_front_byte(offsets[&6] + 70);
     drop(store);
@@ -256,7 +264,7 @@ fn damage_of_the_last_round_is_found_below_the_acknowledged_mark() {
     assert_eq!(check(&disk, 6), 6);
 
     let disk = SimulatedDisk::new();
-    let store = disk.open(FRONT_BYTES).unwrap();
+    let store = open(&disk).unwrap();
     write(&store, 1).unwrap();
     store.sync().unwrap();
     store.save_mark(1).unwrap();

@@ -98,6 +98,7 @@ impl Run {
         options.clean_dead_bytes_min = 10_000;
         options.cached_bytes_max = 50_000;
         options.front_bytes = 64 * 1024;
+        options.front_round_bytes_max = 64 * 1024;
         let journal = Some(Journal::open(options.clone()).unwrap());
         let states = vec![Model::default()];
         Run {

@@ -27,7 +27,8 @@ use parking_lot::Mutex;
 
 use crate::error::JournalError;
 use crate::ledger::Retired;
-use crate::limits::{FRONT_ROUND_BYTES_MAX, REMOVED_CHUNKS_PER_TURN, SETTLED_CHUNKS_PER_TURN};
+use crate::limits::{REMOVED_CHUNKS_PER_TURN, SETTLED_CHUNKS_PER_TURN};
+use crate::options::JournalOptions;
 use crate::store::{ChunkVisitor, RoundStore};
 
 pub(crate) use file::{DiskFile, FrontFile};
@@ -41,6 +42,7 @@ pub(crate) struct FrontedStore<H, F> {
     home: H,
     file: F,
     file_bytes: u64,
+    round_bytes_max: usize,
     /// The writing thread's own: nobody else waits for this lock.
     line: Mutex<Line>,
     /// Rounds in the file that are not at home, in order, for readers too.
@@ -75,15 +77,15 @@ struct Line {
 }
 
 impl<H: RoundStore, F: FrontFile> FrontedStore<H, F> {
-    /// Puts an empty front of about `bytes` before `home`.
-    pub(crate) fn create(home: H, file: F, bytes: usize) -> Result<Self, JournalError> {
+    /// Puts an empty front before `home`.
+    pub(crate) fn create(home: H, file: F, options: &JournalOptions) -> Result<Self, JournalError> {
         let header = Header {
             epoch: FIRST_EPOCH - 1,
             salt: 0,
             home: 0,
-            half_bytes: Halves::half_bytes(bytes) as u64,
+            half_bytes: Halves::half_bytes(options.front_bytes) as u64,
         };
-        let store = FrontedStore::new(home, file, header);
+        let store = FrontedStore::new(home, file, header, options);
         // Written and not merely sized: overwriting then changes nothing but the blocks.
         store.file.write(0, &vec![0; store.file_bytes as usize])?;
         store.begin_epoch(&mut store.line.lock())?;
@@ -91,10 +93,10 @@ impl<H: RoundStore, F: FrontFile> FrontedStore<H, F> {
     }
 
     /// Opens a front that has to be there, and takes home what it holds.
-    pub(crate) fn open(home: H, file: F) -> Result<Self, JournalError> {
+    pub(crate) fn open(home: H, file: F, options: &JournalOptions) -> Result<Self, JournalError> {
         let home_last = home.last()?.map_or(0, |(round, ..)| round);
         let opened = opening::open(&file, home_last, home.mark()?)?;
-        let store = FrontedStore::new(home, file, opened.header);
+        let store = FrontedStore::new(home, file, opened.header, options);
         for record in &opened.rounds {
             store.write_home(record)?;
         }
@@ -103,7 +105,7 @@ impl<H: RoundStore, F: FrontFile> FrontedStore<H, F> {
         Ok(store)
     }
 
-    fn new(home: H, file: F, header: Header) -> Self {
+    fn new(home: H, file: F, header: Header, options: &JournalOptions) -> Self {
         let line = Line {
             header,
             begun: false,
@@ -121,6 +123,7 @@ impl<H: RoundStore, F: FrontFile> FrontedStore<H, F> {
         FrontedStore {
             home,
             file,
+            round_bytes_max: options.front_round_bytes_max,
             file_bytes: HEADER_BYTES as u64 + 2 * header.half_bytes,
             line: Mutex::new(line),
             waiting: Mutex::default(),
@@ -270,7 +273,7 @@ impl<H: RoundStore, F: FrontFile> RoundStore for FrontedStore<H, F> {
             return self.home.write(round, chunk, value);
         };
         record.push(round, chunk, value)?;
-        if record.file_bytes() > FRONT_ROUND_BYTES_MAX.min(line.header.half_bytes as usize) {
+        if record.file_bytes() > self.round_bytes_max.min(line.header.half_bytes as usize) {
             self.send_home(line)?;
         }
         Ok(())
