@@ -76,7 +76,7 @@ impl Engine {
                 Ok(Bytes::new())
             }
             // Not on a task of its own: proposed in the order of arrival.
-            method::COMMANDS => forwarding::take(self.0.clone(), body).await,
+            method::COMMANDS => forwarding::take(self.0.clone(), from, body).await,
             method::SLEEP => sleep::take(&self.0, from, body),
             method::COULD_LEAD => {
                 let group = body.try_get_u32_le().map_err(|_| malformed())?;

@@ -23,7 +23,7 @@ use crate::frames::word;
 use crate::group::Group;
 use crate::limits::{FORWARD_ATTEMPTS_MAX, PROGRESS_INTERVAL, RESULTS_WAIT};
 use crate::links::{Links, method};
-use crate::network::{Answer, Member, PeerError};
+use crate::network::{Answer, LogId, Member, PeerError};
 use crate::raft::codec::STORED_HEADER_BYTES;
 use crate::raft::types::{Callback, Commands};
 use crate::sleep::rouse;
@@ -32,6 +32,7 @@ use crate::world::World;
 const APPLIED: u8 = 1;
 const NOT_LEADER: u8 = 2;
 const UNKNOWN: u8 = 3;
+const REMOVED: u8 = 4;
 
 /// What became of commands that were sent on.
 #[derive(Debug)]
@@ -42,6 +43,9 @@ pub(crate) enum Outcome {
     NotLeader(u64),
     /// They may have been proposed.
     Unknown,
+    /// They were not proposed: up to here the node that sent them on is left out, and its replica
+    /// would never see them.
+    Removed(LogId),
 }
 
 impl Outcome {
@@ -57,6 +61,12 @@ impl Outcome {
                 bytes.put_u64_le(*leader);
             }
             Outcome::Unknown => bytes.put_u8(UNKNOWN),
+            Outcome::Removed(membership) => {
+                bytes.put_u8(REMOVED);
+                bytes.put_u64_le(membership.term);
+                bytes.put_u64_le(membership.node);
+                bytes.put_u64_le(membership.index);
+            }
         }
         bytes.freeze()
     }
@@ -68,6 +78,11 @@ impl Outcome {
             Ok(NOT_LEADER) => bytes
                 .try_get_u64_le()
                 .map_or(Outcome::Unknown, Outcome::NotLeader),
+            Ok(REMOVED) if bytes.remaining() >= 24 => Outcome::Removed(LogId {
+                term: bytes.get_u64_le(),
+                node: bytes.get_u64_le(),
+                index: bytes.get_u64_le(),
+            }),
             _ => Outcome::Unknown,
         }
     }
@@ -109,6 +124,10 @@ impl Forward {
         for attempt in 1..=FORWARD_ATTEMPTS_MAX {
             match answer.await.map(Outcome::decode) {
                 Ok(Outcome::NotLeader(leader)) => hint = if leader == to { 0 } else { leader },
+                Ok(Outcome::Removed(membership)) => {
+                    links.removed(&group, Some(membership));
+                    return Outcome::Removed(membership);
+                }
                 Ok(outcome) => return outcome,
                 Err(PeerError::NotSent(_)) => hint = 0,
                 // Nothing says that the node did not take it before it fell silent.
@@ -191,15 +210,23 @@ impl ResultsDesk {
 }
 
 /// Proposes an entry that another node sent on, and answers what became of it.
-pub(crate) async fn take(shared: Arc<Shared>, body: Bytes) -> Result<Bytes, EngineError> {
+pub(crate) async fn take(
+    shared: Arc<Shared>,
+    from: u64,
+    body: Bytes,
+) -> Result<Bytes, EngineError> {
     let whole = body.get(STORED_HEADER_BYTES..).is_some_and(is_whole);
     if !whole {
         return Err(EngineError::MalformedFrame("an entry sent on".into()));
     }
     let (id, results) = (word(&body, 0), word(&body, 4) == 1);
-    let outcome = match shared.find(id) {
-        Some(group) => propose(&shared, &group, body, results).await,
-        None => Outcome::NotLeader(0),
+    let group = shared.find(id);
+    let without = group.as_ref().and_then(|group| group.leads_without(from));
+    let outcome = match (group, without) {
+        // What was said of its removal did not reach it, or it was ended in the middle of it.
+        (Some(_), Some(membership)) if !results => Outcome::Removed(membership),
+        (Some(group), _) => propose(&shared, &group, body, results).await,
+        (None, _) => Outcome::NotLeader(0),
     };
     Ok(outcome.encode())
 }

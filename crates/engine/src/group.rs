@@ -285,6 +285,18 @@ impl Group {
             && !self.stop.load(Ordering::SeqCst)
     }
 
+    /// Up to where the group that this node leads is committed, if a node is left out there. That
+    /// node may have a membership that never came to be, with a higher index than the last that did.
+    pub(crate) fn leads_without(&self, node: u64) -> Option<network::LogId> {
+        let term = self.lease.leading_term()?;
+        let members = self.members.lock();
+        members.leaves_out(node).then(|| network::LogId {
+            term,
+            node: self.node,
+            index: self.given.load(Ordering::SeqCst),
+        })
+    }
+
     /// Whether this node is to be elected when no leader is heard of.
     pub(crate) fn stands(&self) -> bool {
         self.bound

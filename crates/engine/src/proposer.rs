@@ -197,6 +197,7 @@ impl Proposer {
                 Outcome::NotLeader(leader) => {
                     settlement.refuse(Reason::NotLeader, leader, false);
                 }
+                Outcome::Removed(_) => settlement.refuse(Reason::NotLeader, 0, false),
                 Outcome::Unknown => settlement.refuse(Reason::NotLeader, 0, true),
             }
         });

@@ -127,6 +127,35 @@ fn candidate(term: u64, node: u64, last_log: (u64, u64)) -> Request {
     })
 }
 
+/// A member of which nothing was heard any more: it got neither the entry that removed it nor word of
+/// that, and does not vote, so it never asks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_removed_member_that_was_not_told_hears_of_it_with_its_next_command() {
+    let cluster = Cluster::start(3, 24, |_| {});
+    cluster.create(&[0, 1, 2]).await;
+    let engine = lead(&cluster, 0).await;
+    let voters = BTreeSet::from([cluster.ids[0], cluster.ids[1]]);
+    let learners = BTreeSet::from([cluster.ids[2]]);
+    engine
+        .change_members(GROUP, voters, learners)
+        .await
+        .unwrap();
+    engine.wait_for_member(GROUP, cluster.ids[2]).await.unwrap();
+    cluster
+        .router
+        .cut_towards(cluster.ids[0], cluster.ids[2], true);
+    change(&engine, &cluster, &[0, 1]).await;
+    let node = cluster.node(2);
+    assert!(
+        !node.engine.stored_groups().is_empty(),
+        "it knows nothing of it"
+    );
+    node.engine.submit(&frame(GROUP, 1, 1, 50), 0).unwrap();
+    let refused = |view: &support::View| view.refusals.iter().any(|it| it.request == 1);
+    node.host.wait("refused", refused);
+    removed(&cluster, 2).await;
+}
+
 async fn is_granted(engine: &Engine, request: &Request) -> bool {
     let from = 77;
     match engine.deliver(from, GROUP, request.clone()).await {

@@ -33,7 +33,8 @@ pub enum Answer {
 #[derive(Default)]
 pub struct Clients {
     requests: AtomicU64,
-    commands: Mutex<BTreeMap<u64, Op>>,
+    /// By request: the command, and its group.
+    commands: Mutex<BTreeMap<u64, (Op, u32)>>,
     reads: Mutex<BTreeMap<u64, Reading>>,
     answers: Mutex<BTreeMap<Op, Answer>>,
 }
@@ -43,7 +44,8 @@ impl Clients {
     pub fn command(&self, process: &Arc<Process>, op: Op, group: u32, key: u32, filling: usize) {
         let request = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         process.tell(Fact::Invoked { op, group, key });
-        self.commands.lock().insert(request, op);
+        process.note(format_args!("command {op} for group {group}"));
+        self.commands.lock().insert(request, (op, group));
         let frame = frame(group, request as u32, key, op, filling);
         if process.engine.submit(&frame, 0).is_err() {
             self.refused(process, request, false);
@@ -52,26 +54,42 @@ impl Clients {
 
     /// The host was given an entry with a command of this process.
     pub fn applied(&self, process: &Arc<Process>, request: u64) {
-        if let Some(op) = self.commands.lock().remove(&request) {
+        let removed = self.commands.lock().remove(&request);
+        if let Some((op, _)) = removed {
             process.tell(Fact::Acknowledged { op });
+            process.note(format_args!("command {op} is acknowledged"));
             self.answers.lock().insert(op, Answer::Acknowledged);
         }
     }
 
     /// The engine says that a command was not applied, or that it does not know.
     pub fn refused(&self, process: &Arc<Process>, request: u64, unknown: bool) {
-        let Some(op) = self.commands.lock().remove(&request) else {
+        let removed = self.commands.lock().remove(&request);
+        let Some((op, _)) = removed else {
             return;
         };
         if !unknown {
             process.tell(Fact::Refused { op });
         }
+        process.note(format_args!("command {op} is refused, unknown: {unknown}"));
         let answer = if unknown {
             Answer::Unknown
         } else {
             Answer::Refused
         };
         self.answers.lock().insert(op, answer);
+    }
+
+    /// This node's replica is gone, and with it the entries through which answers were to come. A
+    /// real host asks for them again.
+    pub fn removed(&self, process: &Arc<Process>, group: u32) {
+        let commands = self.commands.lock();
+        let waiting = commands.iter().filter(|(_, (_, of))| *of == group);
+        let waiting: Vec<u64> = waiting.map(|(request, _)| *request).collect();
+        drop(commands);
+        for request in waiting {
+            self.refused(process, request, true);
+        }
     }
 
     /// What became of a command.

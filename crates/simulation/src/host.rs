@@ -96,6 +96,7 @@ fn take(process: &Arc<Process>, event: &[u8]) {
             process.note(format_args!("group {group}: removed here"));
             process.groups.machines.lock().remove(&group);
             process.groups.slots.lock().remove(&group);
+            process.clients.removed(process, group);
             process.send_elsewhere(group);
         }
         15 => {

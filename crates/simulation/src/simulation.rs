@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
+use raft_kv_engine::EngineError;
 use raft_kv_journal::SimulatedDisk;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -20,6 +21,9 @@ use crate::trace::{Trace, hash_of};
 
 /// How often logs are looked at.
 const LOOK_INTERVAL: Time = 40 * MILLISECOND;
+
+/// When a node is started again whose disk failed at the start.
+const RESTART_AFTER: Time = SECOND;
 
 /// A node: it outlives its processes.
 pub(crate) struct Node {
@@ -151,10 +155,16 @@ impl Simulation {
         self.note(format_args!("{place} starts, at speed {speed}"));
         self.counts[3] += 1;
         let node = &mut self.nodes[place];
-        let running = Running::start((place, boot), &node.disk, self.now, habits, &self.common)
-            .map_err(|error| format!("node {place} does not start: {error}"))?;
         node.boots = boot;
-        node.running = Some(running);
+        match Running::start((place, boot), &node.disk, self.now, habits, &self.common) {
+            Ok(running) => node.running = Some(running),
+            // Its disk was to fail; it is another one when the node is started again.
+            Err(EngineError::StorageFailed(_) | EngineError::StorageFull(_)) => {
+                node.disk.crash(0, 0);
+                node.starts_at = self.now + RESTART_AFTER;
+            }
+            Err(error) => return Err(format!("node {place} does not start: {error}")),
+        }
         Ok(())
     }
 
