@@ -109,6 +109,7 @@ export class Replica {
     this.group = group;
     this.name = name;
     this.machine = machine;
+    machine.gate = this;
     this.sessions = sessions;
     this.self = surroundings.self;
     this.leases = surroundings.leases;

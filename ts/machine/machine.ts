@@ -162,8 +162,15 @@ export interface ChecksumPass {
   close(): void;
 }
 
+/** Says whether a node may answer linearizable reads from a machine by itself, now. */
+export interface ReadGate {
+  canRead(): boolean;
+}
+
 /** A replicated state machine. Methods never throw for anything a command or query contains. */
 export interface StateMachine {
+  /** Set by the machine's replica, for reads that find the machine without asking for the replica. */
+  gate?: ReadGate | null;
   /** Applies one command and returns its result. */
   apply(command: Command, context: EntryContext): Result | typeof PARKED;
   /** Answers a read-only request that came encoded, without changing anything. */

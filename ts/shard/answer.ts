@@ -20,6 +20,12 @@ export interface LoadCounter {
   load: number;
 }
 
+/** By itself: asking whether something is a promise costs as much as the rest of an answer. */
+function copied(ret: unknown): unknown {
+  ignoreRejection(ret);
+  return copyValue(ret);
+}
+
 /** Answers a query from an entry: the result, not shared with the state, or a refusal. */
 export function answerQuery(
   keyspace: string,
@@ -37,8 +43,7 @@ export function answerQuery(
       const ret: unknown = outcome[0];
       const load: unknown = outcome[1];
       if (isAmount(load)) {
-        ignoreRejection(ret);
-        const copy = isPrimitive(ret) ? ret : copyValue(ret);
+        const copy = isPrimitive(ret) ? ret : copied(ret);
         counter.load += load;
         observer?.answered?.(value, size, key, argument, ret);
         return copy;

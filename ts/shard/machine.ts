@@ -12,6 +12,7 @@ import type {
   Command,
   EntryContext,
   PARKED,
+  ReadGate,
   Result,
   RetainedResults,
   SnapshotWriter,
@@ -54,6 +55,7 @@ export class ShardMachine implements StateMachine {
   readonly group: number;
   /** What a query to a missing key counts: the keyspace's policy says so. */
   loadPerQueryToMissingKey = 0;
+  gate: ReadGate | null = null;
   private state: ShardState;
   private reader: ShardSnapshotReader | null = null;
   private readonly module: ValuePerKey;
