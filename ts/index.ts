@@ -10,7 +10,7 @@ export type { CallOptions, NodeOptions } from "./api/options.ts";
 export type { GroupConfig, RunningAdminServer } from "./api/raft-fleet.ts";
 export type { Policy, RaftOptions } from "./api/raft-kv.ts";
 export type { Readiness } from "./api/readiness.ts";
-export type { RecoveredGroup, RecoverOptions, RecoveryResult } from "./api/recovery.ts";
+export type * from "./backup/types.ts";
 export type { Key } from "./codec/key.ts";
 export { type ErrorCode, RaftKVError } from "./errors.ts";
 export type { DataHook, DataModule } from "./machine/data-module.ts";

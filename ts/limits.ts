@@ -232,6 +232,31 @@ export const ADMIN_CONNECTIONS_MAX = 128;
 /** Milliseconds in which a request to the admin server has to have arrived. */
 export const ADMIN_REQUEST_MS = 10_000;
 
+// Backup and restore
+
+/** Bytes of the entries that are read, written and placed at a time; a single one may be longer. */
+export const BACKUP_PIECE_BYTES = 128 * 1024;
+/** Bytes of an entry that a command can bring back: an argument, less what else stands in it. */
+export const PLACED_ENTRY_BYTES_MAX: number = ARGUMENT_BYTES_MAX - 1024;
+/** Ranges that a node gives to whoever makes a backup, at a time. */
+export const BACKUP_READINGS_MAX = 4;
+/** Milliseconds after which a range that nobody takes the next piece of is given no longer. */
+export const BACKUP_IDLE_MS_MAX = 30_000;
+/** Milliseconds that a node has to begin with a range, or to give a piece of it. */
+export const BACKUP_CALL_MS = 10_000;
+/** Milliseconds that a backup or restore waits for whoever owns a hash. */
+export const BACKUP_OWNER_WAIT_MS = 30_000;
+/** Milliseconds between two looks for whoever owns a hash. */
+export const BACKUP_OWNER_POLL_MS = 50;
+/** Times that a range is begun again when its reading breaks off. */
+export const BACKUP_ATTEMPTS = 10;
+/** Bytes of the description of a backup. */
+export const BACKUP_DESCRIPTION_BYTES_MAX = 64 * 1024 * 1024;
+/** Pieces of a backup that are placed at a time. */
+export const RESTORE_PIECES_AT_ONCE = 4;
+/** Bytes of a request that brings a piece of a backup to the admin server. */
+export const RESTORE_BODY_BYTES_MAX = 32 * 1024 * 1024;
+
 // Comparing replicas
 
 /** Bytes of state that a pass over it looks at before it asks for the time. */

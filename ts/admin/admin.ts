@@ -2,8 +2,15 @@
  * The functions of `RaftFleet.admin`: what an operator looks at and does, from any node for all.
  * Each is a verb of the command line as well. Every function rejects with a `RaftKVError`.
  */
+import { verifyBackup } from "../backup/reader.ts";
+import { restoreBackup } from "../backup/restore.ts";
+import { saveBackup } from "../backup/save.ts";
+import type { BackupOptions, BackupView, RestoreOptions, RestoreView } from "../backup/types.ts";
 import { RaftKVError } from "../errors.ts";
 import { HASH_END, KEYS_PAGE, TOP_SHARDS_MAX } from "../limits.ts";
+import { checkRestoreOptions, checkWorkOptions } from "./backup/options.ts";
+import { ClusterSource } from "./backup/source.ts";
+import { ClusterTarget } from "./backup/target.ts";
 import { command, get, type KeysOptions, keys, query } from "./data.ts";
 import { findKeyspace } from "./finding.ts";
 import { type DrainOptions, drain, safeToStop, transferLeader } from "./moves.ts";
@@ -19,6 +26,8 @@ import type {
   KeysView,
   MovedShard,
   NodeView,
+  RecoverOptions,
+  RecoveryResult,
   SafetyView,
   ShardInformation,
   StatusView,
@@ -29,13 +38,18 @@ import type {
 } from "./types.ts";
 import { verify } from "./verify.ts";
 
+/** `RaftFleet.recoverGroups` of the node. */
+export type Recover = (options: RecoverOptions) => Promise<RecoveryResult>;
+
 /** See the head of this file. */
 export class AdminFunctions {
   private readonly ports: () => AdminPorts;
+  private readonly recoverGroups: Recover;
 
   /** `ports` gives those of the active node, or throws `NOT_ACTIVE`. */
-  constructor(ports: () => AdminPorts) {
+  constructor(ports: () => AdminPorts, recoverGroups: Recover) {
     this.ports = ports;
+    this.recoverGroups = recoverGroups;
   }
 
   /** The cluster at a glance, with everything that is not as it should be. */
@@ -149,6 +163,63 @@ export class AdminFunctions {
       from: whole("from", options.from ?? 0, 0, HASH_END),
       limit: whole("limit", options.limit ?? KEYS_PAGE, 1, KEYS_PAGE),
     });
+  }
+
+  /**
+   * Writes a backup of the keyspaces into a directory of this machine, while callers go on. Each
+   * shard is in it as it was at one index of its log, with everything that was acknowledged before
+   * the backup began; different shards are there at different moments. Consensus groups that
+   * programs added are not in it, nor is what retries of commands are told from.
+   *
+   * @param directory - does not exist yet, or is empty; it gets its name once the backup is whole
+   * @throws `INVALID_ARGUMENT` for a directory in use; `NO_SUCH_KEYSPACE`; `BACKUP_FAILED` when
+   * files cannot be written; `NO_LEADER` when a shard has no leader for long; `DATA_CLONE` for a
+   * value too large to be restored; `ABORTED`
+   */
+  async backup(directory: string, options: BackupOptions = {}): Promise<BackupView> {
+    const given = checkWorkOptions(options);
+    return saveBackup(new ClusterSource(this.ports()), text("directory", directory), given);
+  }
+
+  /**
+   * Checks every byte of a backup and says what it holds. Needs no cluster and no active node.
+   *
+   * @throws `BACKUP_DAMAGED`, which names the file and what is wrong with it; `BACKUP_FAILED`
+   */
+  async backupStatus(
+    directory: string,
+    options: Pick<BackupOptions, "onProgress" | "signal"> = {},
+  ): Promise<BackupView> {
+    const given = checkWorkOptions(options);
+    return verifyBackup(text("directory", directory), given);
+  }
+
+  /**
+   * Restores a backup into this cluster, whatever its nodes and shards are. All of it is checked
+   * before anything is placed. Keyspaces that do not exist are registered with the policy they had;
+   * values are placed as they are, and no module or hook is called. Keys that exist with the same
+   * value count as restored, so that a restore that was interrupted may be run again.
+   *
+   * @throws `BACKUP_DAMAGED`, `BACKUP_FAILED`; `RESTORE_CONFLICT` for a key that exists with
+   * another value, unless `overwrite`: what was placed before stays; `MODULE_NOT_BOUND` when no
+   * node has the code of a keyspace; `INVALID_ARGUMENT` while nodes run different versions;
+   * `NO_LEADER`; `ABORTED`
+   */
+  async restore(directory: string, options: RestoreOptions = {}): Promise<RestoreView> {
+    const given = checkRestoreOptions(options);
+    return restoreBackup(text("directory", directory), new ClusterTarget(this.ports()), given);
+  }
+
+  /**
+   * `RaftFleet.recoverGroups`: the cluster goes on without nodes that are lost for good. A node's
+   * name may be given without `node-`.
+   */
+  async recover(options: RecoverOptions): Promise<RecoveryResult> {
+    const { lostNodes } = Object(options) as { readonly lostNodes?: unknown };
+    if (!Array.isArray(lostNodes)) return this.recoverGroups(options);
+    const whole = (name: unknown) =>
+      typeof name === "string" && !name.startsWith("node-") ? `node-${name}` : name;
+    return this.recoverGroups({ ...options, lostNodes: lostNodes.map(whole) as string[] });
   }
 
   /**

@@ -4,7 +4,9 @@ import type { DirectoryCommand, DirectoryReplies } from "../directory/commands.t
 import type { DirectoryState } from "../directory/state.ts";
 import type { FleetCommand } from "../fleet/commands.ts";
 import type { FleetState } from "../fleet/state.ts";
-import type { ShardRead, ShardReadReply } from "../shard/requests.ts";
+import type { KeyHash } from "../native/engine-types.ts";
+import type { ShardCommand, ShardRead, ShardReadReply, ShardReply } from "../shard/requests.ts";
+import type { BackupReadings } from "./backup/readings.ts";
 import type { NodeReports } from "./reports.ts";
 import type { ShardInformation } from "./types.ts";
 
@@ -16,6 +18,7 @@ export interface AdminPorts {
   /** The interval that loads count for, in milliseconds. */
   readonly statsInterval: number;
   readonly reports: NodeReports;
+  readonly readings: BackupReadings;
   /** The fleet's state as this node knows it. */
   fleet(): FleetState;
   /** The directory's state as this node knows it. @throws `NOT_ACTIVE` before `RaftKV.init` */
@@ -40,6 +43,14 @@ export interface AdminPorts {
   ownership(): { readonly node: number; readonly now: number; readonly lockPeriod: number };
   /** A linearizable read of a shard. */
   shardRead(group: number, read: ShardRead): Promise<ShardReadReply>;
+  /** A command to a shard as a whole. @throws when it refuses, and when nobody answers */
+  shardCommand(group: number, command: ShardCommand): Promise<ShardReply>;
+  /** The hash of an encoded key in a keyspace, `null` when there is no such keyspace. */
+  hashOf(keyspace: number, key: Uint8Array): KeyHash | null;
+  /** Has the program of some node the code of a keyspace? */
+  isBound(keyspace: string): boolean;
+  /** Registers a keyspace unless it is; resolves when it serves. @throws `NO_LEADER` ... */
+  register(name: string, policy: Readonly<Record<string, number>>, replicas: number): Promise<void>;
   /** Reads what a shard stores under a key, wherever the key is. */
   value(keyspace: string, key: Key): Promise<{ value: unknown; size: number; shard: string }>;
   shards(keyspace: string): Promise<readonly ShardInformation[]>;

@@ -229,3 +229,37 @@ export interface KeysView {
   /** What to give as `from` for the next page; `null` after the last. */
   readonly next: number | null;
 }
+
+/** What `recoverGroups` is called with. */
+export interface RecoverOptions {
+  /** Names of the nodes that are lost for good. */
+  readonly lostNodes: readonly string[];
+  /** Has to be `true`: what only the lost nodes held is given up. */
+  readonly acceptDataLoss: true;
+}
+
+/** What became of a group that had members on lost nodes. */
+export interface RecoveredGroup {
+  readonly group: string;
+  /**
+   * `kept`: a majority survived, nothing is lost; `recovered`: it goes on with what one survivor
+   * had; `lost`: no survivor had a replica, all its data is gone; `waiting`: not yet possible.
+   */
+  readonly action: "kept" | "recovered" | "lost" | "waiting";
+  /** The node whose replica a recovered group goes on with. */
+  readonly node: string | null;
+  /** Index of the last entry of that replica's log: later ones, if there were any, are lost. */
+  readonly lastIndex: number | null;
+  /** May something that was acknowledged be gone? */
+  readonly mayHaveLostData: boolean;
+  /** The same for people, and for `waiting` what to do. */
+  readonly explanation: string;
+}
+
+/** What `recoverGroups` did. */
+export interface RecoveryResult {
+  /** The nodes that the cluster has dropped. */
+  readonly droppedNodes: readonly string[];
+  /** The groups that had members on them. */
+  readonly groups: readonly RecoveredGroup[];
+}

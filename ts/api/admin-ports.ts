@@ -1,7 +1,7 @@
 /** What administration is given of this node. */
 import type { AdminPorts } from "../admin/ports.ts";
 import type { ShardInformation } from "../admin/types.ts";
-import { DEFAULT_CALL } from "../client/call.ts";
+import { type CallSettings, DEFAULT_CALL } from "../client/call.ts";
 import { FOR_HOSTS, groupRoute } from "../client/outbox.ts";
 import type { Key } from "../codec/key.ts";
 import { decodeValue, encodeValue } from "../codec/value.ts";
@@ -11,10 +11,25 @@ import { RaftKVError } from "../errors.ts";
 import type { FleetCommand } from "../fleet/commands.ts";
 import type { FleetState } from "../fleet/state.ts";
 import { EncodedResult, Refusal } from "../machine/machine.ts";
-import type { ShardRead, ShardReadReply, ValueReply } from "../shard/requests.ts";
+import type { SplitMergePolicyFields } from "../policy.ts";
+import type {
+  ShardCommand,
+  ShardRead,
+  ShardReadReply,
+  ShardReply,
+  ValueReply,
+} from "../shard/requests.ts";
 import type { Core } from "./core.ts";
 import type { KeyspaceService } from "./keyspace-service.ts";
-import type { LocalKeyspaces } from "./keyspaces.ts";
+import { keyspaceModule, type LocalKeyspaces } from "./keyspaces.ts";
+
+/** A command with megabytes of entries may take long on a busy disk. */
+const SHARD_COMMAND_CALL: CallSettings = {
+  ...DEFAULT_CALL,
+  timeout: 5_000,
+  retry: 2,
+  retryInterval: 200,
+};
 
 /** Where the ports find what `init` starts. */
 export type FindService = () => Promise<KeyspaceService>;
@@ -25,6 +40,7 @@ export class NodeAdminPorts implements AdminPorts {
   readonly clusterName: string;
   readonly statsInterval: number;
   readonly reports: AdminPorts["reports"];
+  readonly readings: AdminPorts["readings"];
   private readonly core: Core;
   private readonly keyspaces: LocalKeyspaces;
   private readonly service: FindService;
@@ -37,6 +53,7 @@ export class NodeAdminPorts implements AdminPorts {
     this.clusterName = core.settings.clusterName;
     this.statsInterval = core.settings.statsCollectionInterval;
     this.reports = core.reports;
+    this.readings = core.readings;
   }
 
   get hasDirectory(): boolean {
@@ -98,6 +115,24 @@ export class NodeAdminPorts implements AdminPorts {
     if (result instanceof EncodedResult) return decodeValue(result.bytes) as ShardReadReply;
     const message = result instanceof Refusal ? result.message : "a shard gave a plain value";
     throw new RaftKVError("INTERNAL", message);
+  }
+
+  async shardCommand(group: number, command: ShardCommand): Promise<ShardReply> {
+    return (await this.core.command(group, command, SHARD_COMMAND_CALL)) as ShardReply;
+  }
+
+  hashOf(keyspace: number, key: Uint8Array) {
+    return this.core.engine.hashKey(keyspace, key);
+  }
+
+  isBound(keyspace: string): boolean {
+    const module = keyspaceModule(keyspace);
+    return [...this.core.fleet.nodes.values()].some(({ modules }) => modules.includes(module));
+  }
+
+  async register(name: string, policy: Readonly<Record<string, number>>, replicas: number) {
+    const fields = policy as unknown as SplitMergePolicyFields;
+    await (await this.service()).registerIfMissing(name, fields, { replicas });
   }
 
   async value(keyspace: string, key: Key) {

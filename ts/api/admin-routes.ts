@@ -1,5 +1,4 @@
 /** Everything that the admin server of a node answers; each area has its own file of routes. */
-import { AdminFunctions } from "../admin/admin.ts";
 import { healthRoutes } from "../admin/http/health.ts";
 import type { Route } from "../admin/http/route.ts";
 import { verbRoutes } from "../admin/http/verbs.ts";
@@ -7,10 +6,9 @@ import type { NodeLifecycle } from "./lifecycle.ts";
 
 /** See the head of this file. */
 export function adminRoutes(lifecycle: NodeLifecycle): Route[] {
-  const admin = new AdminFunctions(() => lifecycle.adminPorts());
   const health = healthRoutes({
     metrics: (options) => lifecycle.metrics(options),
     readiness: () => lifecycle.readiness(),
   });
-  return [...verbRoutes(admin), ...health];
+  return [...verbRoutes(lifecycle.admin), ...health];
 }

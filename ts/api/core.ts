@@ -2,6 +2,7 @@
  * An active node: the engine, the replicas that it runs, the client of its callers, and the fleet's
  * own group. Everything that `api/` offers to users stands on it.
  */
+import { BackupReadings } from "../admin/backup/readings.ts";
 import { RecentLines } from "../admin/recent.ts";
 import { NodeReports } from "../admin/reports.ts";
 import { type CallSettings, type CallTarget, callError, DEFAULT_CALL } from "../client/call.ts";
@@ -103,6 +104,8 @@ export class Core implements HostListener {
   readonly survey: GroupSurvey;
   /** What this node says of itself to whoever administers the cluster. */
   readonly reports: NodeReports;
+  /** Ranges of shards led here that backups are being made of. */
+  readonly readings: BackupReadings;
   readonly recent = new RecentLines();
   readonly recovery: GroupRecovery;
   /** Group modules that the program had bound when the node was opened. */
@@ -168,6 +171,7 @@ export class Core implements HostListener {
       requestsInFlight: () => this.client.inFlight,
       details: async () => nodeDetails(this),
     });
+    this.readings = new BackupReadings(this.host, this.calls, identity.node);
     this.recovery = new GroupRecovery(this, this.calls);
   }
 
@@ -295,6 +299,7 @@ export class Core implements HostListener {
     this.closed ??= closed;
     this.duties.stop();
     this.divergence.stop();
+    this.readings.stop();
     this.groups.close(closed);
     this.calls.close(closed);
     this.cluster.close(closed);

@@ -2,6 +2,7 @@
  * A node from `activate` to `close`: one state at a time, each change claimed before the first
  * await, so that calls that overlap cannot open or close anything twice.
  */
+import { AdminFunctions } from "../admin/admin.ts";
 import { AdminServer } from "../admin/http/server.ts";
 import type { AdminSettings } from "../admin/http/settings.ts";
 import type { AdminPorts } from "../admin/ports.ts";
@@ -51,6 +52,11 @@ type State =
 /** See the head of this file. */
 export class NodeLifecycle {
   readonly events = new RaftKVEventEmitter();
+  /** What operators look at and do, through this node. */
+  readonly admin = new AdminFunctions(
+    () => this.adminPorts(),
+    (options) => this.coreToRecover().recovery.recover(options),
+  );
   private readonly openEngine: EngineOpener;
   private options: NodeOptions;
   private state: State = { name: "inactive" };

@@ -1,6 +1,7 @@
 /** The functions of `RaftFleet`: nodes, and consensus groups for any replicated value. */
 import { randomUUID } from "node:crypto";
-import { AdminFunctions } from "../admin/admin.ts";
+import type { AdminFunctions } from "../admin/admin.ts";
+import type { RecoverOptions, RecoveryResult } from "../admin/types.ts";
 import { type CallSettings, callError, DEFAULT_CALL } from "../client/call.ts";
 import { queryError } from "../client/failure.ts";
 import { pause } from "../client/pause.ts";
@@ -29,7 +30,6 @@ import {
   resolveCallOptions,
 } from "./options.ts";
 import type { Readiness } from "./readiness.ts";
-import type { RecoverOptions, RecoveryResult } from "./recovery.ts";
 
 /** How a consensus group is set up. */
 export interface GroupConfig<State, Arg, Ret, QArg, QRet> {
@@ -78,7 +78,7 @@ export class RaftFleetFunctions {
 
   constructor(lifecycle: NodeLifecycle) {
     this.lifecycle = lifecycle;
-    this.admin = new AdminFunctions(() => lifecycle.adminPorts());
+    this.admin = lifecycle.admin;
   }
 
   /**

@@ -28,8 +28,14 @@ export interface EntryImage {
   readonly value: unknown;
 }
 
+/** What is written of an entry. */
+export type WrittenEntry = Pick<
+  ShardEntry,
+  "hash" | "fingerprint" | "version" | "size" | "key" | "value"
+>;
+
 /** Appends an entry. */
-export function writeEntry(writer: Writer, entry: ShardEntry): void {
+export function writeEntry(writer: Writer, entry: WrittenEntry): void {
   writeHead(writer, entry);
   try {
     writeValue(writer, entry.value);
@@ -45,7 +51,7 @@ export function writeComparableEntry(writer: Writer, entry: ShardEntry): void {
   writeComparableValue(writer, entry.value);
 }
 
-function writeHead(writer: Writer, entry: ShardEntry): void {
+function writeHead(writer: Writer, entry: WrittenEntry): void {
   writeValue(writer, entry.hash);
   writeValue(writer, entry.fingerprint);
   writeValue(writer, entry.version);

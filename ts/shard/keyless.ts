@@ -1,10 +1,11 @@
-/** Commands without a key: the command on all keys, and the steps of a range transfer. */
+/** Commands without a key: on all keys, entries of a backup, and the steps of a range transfer. */
 import { encodeValue, isPrimitive, Reader, readValue } from "../codec/index.ts";
 import type { Command, EntryContext, Result } from "../machine/machine.ts";
 import { EncodedResult, Refusal } from "../machine/machine.ts";
 import { describeThrown, describeValue } from "./describe.ts";
 import type { Executor } from "./execute.ts";
 import { originOf } from "./parking.ts";
+import { place } from "./place.ts";
 import { isRequest, type ShardCommand } from "./requests.ts";
 import type { ShardState } from "./state.ts";
 import { DONE, end, overReply, rejected, type TransferReply } from "./transfer.ts";
@@ -37,6 +38,7 @@ function dispatch(
   if (!isRequest(request)) return rejected(state, `no command: ${describeValue(request)}`);
   if (request.type === "all")
     return applyToAll(state, executor, request.argument, command, context);
+  if (request.type === "place") return place(state, request);
   if (!isTransferNumber(request.transfer)) return rejected(state, "no transfer number");
   switch (request.type) {
     case "expect":

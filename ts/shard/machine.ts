@@ -28,6 +28,7 @@ import { commandLength, Executor } from "./execute.ts";
 import { applyKeyless } from "./keyless.ts";
 import type { ValuePerKey } from "./module.ts";
 import type { ShardObserver } from "./observer.ts";
+import { OwnedEntries } from "./owned-entries.ts";
 import { isReceivingHash, movedTo, outsideRefusal } from "./ownership.ts";
 import { answerRead } from "./reads.ts";
 import type { StatisticsReply } from "./requests.ts";
@@ -177,6 +178,12 @@ export class ShardMachine implements StateMachine {
 
   snapshot(): SnapshotWriter {
     return new ShardSnapshotWriter(this.state);
+  }
+
+  /** Begins to write the owned entries with a hash from here on; refuses one that is not owned. */
+  ownedEntries(from: number, pieceBytes?: number): OwnedEntries | Refusal {
+    if (!this.owns(from)) return outsideRefusal(this.state, from);
+    return new OwnedEntries(this.state, from, pieceBytes);
   }
 
   reset(): void {

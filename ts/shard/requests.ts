@@ -26,6 +26,7 @@ export interface Certificate {
 /** A command without a key. */
 export type ShardCommand =
   | { readonly type: "all"; readonly argument: unknown }
+  | { readonly type: "place"; readonly entries: Uint8Array; readonly overwrite: boolean }
   | ({ readonly type: "expect"; readonly transfer: number; readonly from: number } & HashRange)
   | ({ readonly type: "begin"; readonly transfer: number; readonly to: number } & HashRange)
   | { readonly type: "install"; readonly transfer: number; readonly entries: Uint8Array }
@@ -47,12 +48,35 @@ export type ShardReply =
   /** To `handOver`. */
   | { readonly type: "handedOver"; readonly certificate: Certificate }
   /** To `all`: on how many keys it took effect, and on how many the callback failed. */
-  | { readonly type: "applied"; readonly keys: number; readonly failed: number };
+  | { readonly type: "applied"; readonly keys: number; readonly failed: number }
+  | PlacedReply;
+
+/** To `place`: entries outside the owned range were left out, and none counts below. */
+export interface PlacedReply extends HashRange {
+  readonly type: "placed";
+  /** Entries that were created or overwritten. */
+  readonly placed: number;
+  /** Entries whose key had the same value and size already. */
+  readonly equal: number;
+  /** Entries whose key has another value; unless they are to be overwritten nothing was placed. */
+  readonly differing: number;
+  /** The first key of these. */
+  readonly example: unknown;
+}
 
 /** Builders of commands without a key; the caller encodes what they return with `writeValue`. */
 export const shardCommand = {
   /** Runs the user's command on every key that the shard owns when this is applied. */
   all: (argument: unknown): ShardCommand => ({ type: "all", argument }),
+  /**
+   * Puts entries of a backup in, those whose hash is owned: all of them, or none where a key has
+   * another value that is not to be overwritten. May be repeated.
+   */
+  place: (entries: Uint8Array, overwrite: boolean): ShardCommand => ({
+    type: "place",
+    entries,
+    overwrite,
+  }),
   /** To the receiver: opens the buffer for a range that group `from` will send. */
   expect: (transfer: number, { start, end }: HashRange, from: number): ShardCommand => ({
     type: "expect",
