@@ -2,7 +2,15 @@
  * Bundles ts/ into dist/: one CommonJS implementation, and an ES module that re-exports its names,
  * so that a program which reaches raft-kv both ways has one default node and not two.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
 import { build } from "esbuild";
@@ -10,6 +18,9 @@ import { ROOT, ScriptError, tool } from "./steps.mjs";
 
 const DIST = join(ROOT, "dist");
 const TYPES = join(DIST, "types");
+/** The page for browsers: its sources, and where the server of the package finds it. */
+const PAGE = join(ROOT, "ts/dashboard/page");
+const PAGE_OUTPUT = join(DIST, "dashboard");
 /** Programs, bundled as ES modules where their source exists. */
 const PROGRAMS = { "dist/cli.mjs": "ts/cli/main.ts", "dist/demo.mjs": "ts/demo/main.ts" };
 /** `import.meta.url` does not exist in CommonJS. */
@@ -39,7 +50,23 @@ export async function bundle() {
   for (const [output, source] of Object.entries(PROGRAMS)) {
     if (existsSync(join(ROOT, source))) await bundleProgram(source, output);
   }
+  await bundlePage();
   await writeDeclarations();
+}
+
+/** Bundles the dashboard's page: one HTML file, one script and one style sheet. */
+async function bundlePage() {
+  await build({
+    bundle: true,
+    platform: "browser",
+    target: "es2022",
+    format: "iife",
+    minify: true,
+    logLevel: "warning",
+    entryPoints: { app: join(PAGE, "main.ts"), style: join(PAGE, "style.css") },
+    outdir: PAGE_OUTPUT,
+  });
+  copyFileSync(join(PAGE, "index.html"), join(PAGE_OUTPUT, "index.html"));
 }
 
 /**

@@ -9,6 +9,7 @@ import { requireRust } from "./toolchain.mjs";
 const CHECKS = [
   ["format and lint of TypeScript", () => tool("biome", ["check", "."])],
   ["types", () => tool("tsc", ["-p", "."])],
+  ["types of the dashboard's page", () => tool("tsc", ["-p", "ts/dashboard/page"])],
   ["generated files", checkGenerated],
   ["architecture", () => tool("vitest", ["run", "test/architecture.test.ts"], { quiet: true })],
   ["Rust toolchain", requireRust],

@@ -7,7 +7,7 @@ export type { Keyspace } from "./api/keyspace.ts";
 export { configure, createNode, RaftFleet, RaftKV, type RaftKVNode } from "./api/node.ts";
 export type { MetricsOptions } from "./api/node-metrics.ts";
 export type { CallOptions, NodeOptions } from "./api/options.ts";
-export type { GroupConfig, RunningAdminServer } from "./api/raft-fleet.ts";
+export type { GroupConfig, RunningAdminServer, RunningDashboard } from "./api/raft-fleet.ts";
 export type { Policy, RaftOptions } from "./api/raft-kv.ts";
 export type { Readiness } from "./api/readiness.ts";
 export type * from "./backup/types.ts";

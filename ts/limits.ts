@@ -257,6 +257,29 @@ export const RESTORE_PIECES_AT_ONCE = 4;
 /** Bytes of a request that brings a piece of a backup to the admin server. */
 export const RESTORE_BODY_BYTES_MAX = 32 * 1024 * 1024;
 
+// The dashboard
+
+/** Milliseconds between two looks at what the dashboard shows. */
+export const DASHBOARD_INTERVAL_MS = 1_000;
+/** Samples of loads that are kept: five minutes. */
+export const DASHBOARD_SAMPLES_MAX = 300;
+/** Splits and merges that are kept: what a picture of the samples has room for. */
+export const DASHBOARD_MARKS_MAX = 300;
+/** Cells of one keyspace in a sample; neighbouring shards share one where there are more. */
+export const DASHBOARD_CELLS_MAX = 64;
+/** Keyspaces that the dashboard shows. */
+export const DASHBOARD_KEYSPACES_MAX = 8;
+/** Events that are kept for the dashboard. */
+export const DASHBOARD_HAPPENINGS_MAX = 100;
+/** Milliseconds within which the same thing told again is no other happening. */
+export const DASHBOARD_REPEAT_MS = 5_000;
+/** Seconds over which rates and latencies are taken. */
+export const DASHBOARD_RATE_SECONDS = 5;
+/** Groups that the dashboard lists. */
+export const DASHBOARD_GROUPS_MAX = 500;
+/** Shards of a keyspace that the dashboard lists. */
+export const DASHBOARD_SHARDS_MAX = 500;
+
 // Comparing replicas
 
 /** Bytes of state that a pass over it looks at before it asks for the time. */

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { RaftKVNode } from "../../ts/index.ts";
+import { look, openStream } from "../dashboard/support/stream.ts";
 import { allKnow, freeAddresses, startCluster } from "../node/support/cluster.ts";
 import { counterModule } from "../node/support/modules.ts";
 import { newNode } from "../node/support/nodes.ts";
@@ -108,6 +109,32 @@ describe("on a node", () => {
   });
 });
 
+test("dashboard serves the page here, and shows who has its link what the node tells", async () => {
+  const { node } = await openNode();
+  const environment = {
+    RAFT_KV_CONNECT: node.fleet.adminAddress as string,
+    RAFT_KV_ADMIN_TOKEN: TOKEN,
+  };
+  const command = startCommand(process.execPath, [CLI, "dashboard"], environment);
+  const { process: child, ended, line } = command;
+  const url = new URL(await line((text) => text.startsWith("http://")));
+  const token = new URLSearchParams(url.hash.slice(1)).get("token") as string;
+  expect(url.hostname).toBe("127.0.0.1");
+  // The node's own token stays with the command line.
+  expect(token).not.toContain(TOKEN);
+  expect(await (await fetch(url)).text()).toContain("<title>raft-kv</title>");
+  expect((await openStream(url.host)).status).toBe(401);
+  expect((await openStream(url.host, TOKEN)).status).toBe(401);
+  const { view } = await look(url.host, ({ keyspaces }) => keyspaces[0]?.keys === 60, token);
+  expect(view.node).toBe(await node.fleet.nodeName());
+  await node.close();
+  await eventually("the page is told that the node is away", async () => {
+    return (await openStream(url.host, token)).status === 503;
+  });
+  child.kill("SIGINT");
+  expect(await ended).toMatchObject({ code: 0, errors: "" });
+});
+
 test("what is written wrongly ends with 2 and a guess", async () => {
   const cases: readonly (readonly [string[], string])[] = [
     [["statsu"], "Is status meant?"],
@@ -118,6 +145,7 @@ test("what is written wrongly ends with 2 and a guess", async () => {
     [["nodes", "--token-file", "/no/such/file"], "cannot be read"],
     [["--json", "nodes"], "the verb comes first"],
     [["top", "--limit", "x"], "--limit takes a number"],
+    [["dashboard", "--port", "x"], "--port takes a number"],
   ];
   for (const [args, hint] of cases) {
     const { code, output, errors } = await raftKv(args);
@@ -141,9 +169,11 @@ test("help tells of every verb, and of each in a line that fits", async () => {
 
 test("a node that is not there is said to be", async () => {
   const [address] = await freeAddresses(1);
-  const { code, errors } = await raftKv(["status", "--connect", address as string]);
-  expect(code).toBe(1);
-  expect(errors).toContain(`nothing listens at ${address}`);
+  for (const verb of ["status", "dashboard"]) {
+    const { code, errors } = await raftKv([verb, "--connect", address as string]);
+    expect(code).toBe(1);
+    expect(errors).toContain(`nothing listens at ${address}`);
+  }
 });
 
 test("a cluster is moved through any node, and its trouble ends with 3", async () => {

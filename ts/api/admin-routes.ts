@@ -2,6 +2,7 @@
 import { healthRoutes } from "../admin/http/health.ts";
 import type { Route } from "../admin/http/route.ts";
 import { verbRoutes } from "../admin/http/verbs.ts";
+import { dashboardRoutes } from "../dashboard/routes.ts";
 import type { NodeLifecycle } from "./lifecycle.ts";
 
 /** See the head of this file. */
@@ -10,5 +11,5 @@ export function adminRoutes(lifecycle: NodeLifecycle): Route[] {
     metrics: (options) => lifecycle.metrics(options),
     readiness: () => lifecycle.readiness(),
   });
-  return [...verbRoutes(lifecycle.admin), ...health];
+  return [...verbRoutes(lifecycle.admin), ...health, ...dashboardRoutes(lifecycle.dashboard)];
 }

@@ -6,12 +6,15 @@ import { AdminFunctions } from "../admin/admin.ts";
 import { AdminServer } from "../admin/http/server.ts";
 import type { AdminSettings } from "../admin/http/settings.ts";
 import type { AdminPorts } from "../admin/ports.ts";
+import { Dashboard } from "../dashboard/dashboard.ts";
+import { dashboardRoutes } from "../dashboard/routes.ts";
 import { RaftKVError } from "../errors.ts";
 import { FLEET_GROUP } from "../fleet/state.ts";
 import { type EngineOpener, openEngine } from "../native/engine.ts";
 import { NodeAdminPorts } from "./admin-ports.ts";
 import { adminRoutes } from "./admin-routes.ts";
 import { Core } from "./core.ts";
+import { dashboardSource } from "./dashboard.ts";
 import { RaftKVEventEmitter } from "./events.ts";
 import type { BuildMachine } from "./groups.ts";
 import { KeyspaceService } from "./keyspace-service.ts";
@@ -56,6 +59,13 @@ export class NodeLifecycle {
   readonly admin = new AdminFunctions(
     () => this.adminPorts(),
     (options) => this.coreToRecover().recovery.recover(options),
+  );
+  /** Collects nothing until it is looked at. */
+  readonly dashboard = new Dashboard(
+    dashboardSource(
+      () => (this.state.name === "active" ? this.state.active : undefined),
+      this.events,
+    ),
   );
   private readonly openEngine: EngineOpener;
   private options: NodeOptions;
@@ -213,6 +223,14 @@ export class NodeLifecycle {
     return AdminServer.listen(settings, adminRoutes(this));
   }
 
+  /** Starts a server that has the dashboard alone, to be closed by whoever started it. */
+  async serveDashboard(settings: AdminSettings): Promise<AdminServer> {
+    const server = await AdminServer.listen(settings, dashboardRoutes(this.dashboard));
+    // So that there is a past to show by the time somebody looks.
+    this.dashboard.start();
+    return server;
+  }
+
   /** Where the server of the option `admin` listens, `null` when there is none. */
   get adminAddress(): string | null {
     return this.state.name === "active" ? (this.state.active.server?.address ?? null) : null;
@@ -253,6 +271,7 @@ export class NodeLifecycle {
   }
 
   private async shut({ core, server, service }: Active): Promise<void> {
+    this.dashboard.stop();
     try {
       const running = await service?.catch(() => undefined);
       running?.close();

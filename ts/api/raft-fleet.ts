@@ -6,6 +6,7 @@ import { type CallSettings, callError, DEFAULT_CALL } from "../client/call.ts";
 import { queryError } from "../client/failure.ts";
 import { pause } from "../client/pause.ts";
 import { copyValue, encodeValue, isPrimitive } from "../codec/value.ts";
+import { dashboardUrl } from "../dashboard/url.ts";
 import { keyspaceOfShardName } from "../directory/state.ts";
 import { RaftKVError } from "../errors.ts";
 import type { FleetGroup } from "../fleet/state.ts";
@@ -13,7 +14,7 @@ import type { Replica } from "../host/replica.ts";
 import { resultValue } from "../host/replica.ts";
 import type { DataHook, DataModule } from "../machine/data-module.ts";
 import { Refusal } from "../machine/machine.ts";
-import { type AdminOptions, resolveAdmin } from "./admin-options.ts";
+import { type AdminOptions, resolveAdmin, resolveDashboard } from "./admin-options.ts";
 import type { Core } from "./core.ts";
 import type { GroupWithoutLeader } from "./group-survey.ts";
 import { HookedMachine } from "./hooked-machine.ts";
@@ -45,6 +46,12 @@ export interface RunningAdminServer {
   readonly address: string;
   /** Ends it. Repeated calls are harmless. */
   close(): Promise<void>;
+}
+
+/** The dashboard of a node. */
+export interface RunningDashboard extends RunningAdminServer {
+  /** What a browser opens; where there is a token, it is in the part that no server is sent. */
+  readonly url: string;
 }
 
 /** The module name under which a user's group is known to the fleet. */
@@ -282,6 +289,26 @@ export class RaftFleetFunctions {
     if (settings === undefined) throw new RaftKVError("INVALID_OPTION", "there are no options");
     const server = await this.lifecycle.serve(settings);
     return { address: server.address, close: () => server.close() };
+  }
+
+  /**
+   * Starts the dashboard: a page for a browser that shows the cluster live and changes nothing.
+   * The server listens at 127.0.0.1, port 4481, unless told otherwise; beyond this machine a token
+   * is needed. A server of the option `admin` has the same page at `/dashboard`.
+   *
+   * The server holds no process alive, and tells whoever looks when the node is closed.
+   *
+   * @throws `ADDRESS_IN_USE`, `INVALID_OPTION`, `NOT_ACTIVE`
+   */
+  async dashboard(options: AdminOptions = {}): Promise<RunningDashboard> {
+    this.core();
+    const settings = resolveDashboard(options);
+    const server = await this.lifecycle.serveDashboard(settings);
+    return {
+      address: server.address,
+      url: dashboardUrl(server.address, settings),
+      close: () => server.close(),
+    };
   }
 
   /** `host:port` where the server of the option `admin` listens; `null` when there is none. */

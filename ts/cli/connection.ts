@@ -56,12 +56,35 @@ export class Connection {
     throw new CallFailed(String(code), String(message), String(action));
   }
 
+  /** Opens what the node sends as it comes, in pieces of text. @throws CallFailed */
+  stream(path: string, signal: AbortSignal): Promise<AsyncIterable<string>> {
+    const { host, port, tls } = this.settings;
+    const options = { host, port, path, headers: this.access(), signal, ...tls };
+    return new Promise((resolve, reject) => {
+      const ask = tls === undefined ? request : tlsRequest;
+      const asking = ask(options, (response) => {
+        const { statusCode = 0 } = response;
+        if (statusCode === 200) return resolve(response.setEncoding("utf8"));
+        response.resume();
+        reject(new CallFailed("NO_ANSWER", `${this.address} answered ${statusCode}`));
+      });
+      asking.on("error", (error) => reject(this.failure(error)));
+      asking.end();
+    });
+  }
+
+  /** The header that lets in. */
+  private access(): Record<string, string> {
+    const { token } = this.settings;
+    return token === undefined ? {} : { authorization: `Bearer ${token}` };
+  }
+
   private send(path: string, body: string): Promise<{ status: number; text: string }> {
-    const { host, port, token, tls } = this.settings;
+    const { host, port, tls } = this.settings;
     const headers = {
       "content-type": "application/json",
       "content-length": Buffer.byteLength(body),
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...this.access(),
     };
     const options = { host, port, path, method: "POST", headers, timeout: SILENCE_MS, ...tls };
     return new Promise((resolve, reject) => {

@@ -1,5 +1,6 @@
 /** All verbs, by area, in the order in which `--help` lists them. */
 import type { Verb } from "./verb.ts";
+import { dashboard } from "./verbs/dashboard.ts";
 import { command, get, keys, query } from "./verbs/data.ts";
 import { demo } from "./verbs/demo.ts";
 import { drain } from "./verbs/drain.ts";
@@ -17,7 +18,7 @@ import { verify } from "./verbs/verify.ts";
 
 /** See the head of this file. */
 export const VERBS_BY_AREA: Readonly<Record<string, readonly Verb[]>> = {
-  "See what is there": [status, nodes, groups, keyspaces, shards, top],
+  "See what is there": [status, nodes, groups, keyspaces, shards, top, dashboard],
   "Move things": [transferLeader, drain, safeToStop, split, merge],
   "Look at data": [keys, get, query, command],
   "Find out what is wrong": [verify, sysdump],

@@ -33,6 +33,9 @@ export async function writeAnswer(
   if ("json" in answer) {
     write(response, answer.status ?? 200, "application/json; charset=utf-8", toText(answer.json));
   } else if ("text" in answer) {
+    for (const [name, value] of Object.entries(answer.headers ?? {})) {
+      response.setHeader(name, value);
+    }
     write(response, answer.status ?? 200, answer.type, answer.text);
   } else {
     response.writeHead(200, { ...HEADERS, "content-type": answer.type });

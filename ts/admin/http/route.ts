@@ -19,7 +19,13 @@ export type SendPart = (part: string) => Promise<void>;
 /** What is answered. */
 export type AdminAnswer =
   | { readonly status?: number; readonly json: Json }
-  | { readonly status?: number; readonly type: string; readonly text: string }
+  | {
+      readonly status?: number;
+      readonly type: string;
+      readonly text: string;
+      /** Besides those that every answer has. */
+      readonly headers?: Readonly<Record<string, string>>;
+    }
   /** Sent as it comes, such as server-sent events; ends with the promise or the signal. */
   | { readonly type: string; readonly stream: (send: SendPart) => Promise<void> };
 

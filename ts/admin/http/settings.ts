@@ -13,6 +13,8 @@ export interface AdminSettings {
 
 /** The port of the admin server where none is given. */
 export const ADMIN_PORT_DEFAULT = 4480;
+/** The port of a dashboard's server where none is given: a node may have both. */
+export const DASHBOARD_PORT_DEFAULT = 4481;
 
 /** Can only programs of this machine reach an address of this host? */
 export function isLoopback(host: string): boolean {
