@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { findPeers, installPeers, NO_PEERS } from "./contenders/peers.ts";
+import { runIsolated } from "./isolated.ts";
 import { writeReport } from "./output/write.ts";
 import { WORKLOADS, workloadsOf } from "./registry.ts";
-import { EXTENTS, runSuite } from "./suite.ts";
+import { EXTENTS, type Result, runWorkload } from "./suite.ts";
 
 const USAGE = `usage: npm run bench -- [--quick | --tiny] [--only NAME,NAME] [--output FOLDER] [--no-peers]
        npm run bench -- --list | --install-peers`;
@@ -28,6 +29,8 @@ async function main(): Promise<void> {
       "no-peers": { type: "boolean", default: false },
       list: { type: "boolean", default: false },
       "install-peers": { type: "boolean", default: false },
+      // How the suite starts its own processes, see isolated.ts.
+      isolated: { type: "string" },
     },
   });
   const folder = process.env.RAFT_KV_BENCH_PEERS ?? join(BENCH, "peers");
@@ -36,10 +39,14 @@ async function main(): Promise<void> {
     for (const { name, title } of WORKLOADS) say(`${name.padEnd(12)} ${title}`);
     return;
   }
+  if (options.isolated !== undefined) {
+    process.once("disconnect", () => process.exit(130));
+    process.channel?.unref();
+  }
   const workloads = options.only === undefined ? WORKLOADS : workloadsOf(options.only.split(","));
   const extent = EXTENTS[options.tiny ? "tiny" : options.quick ? "quick" : "full"];
   const peers = options["no-peers"] ? NO_PEERS : findPeers(folder);
-  for (const why of peers.skipped) say(`skipped: ${why}`);
+  if (options.isolated === undefined) for (const why of peers.skipped) say(`skipped: ${why}`);
   const directory = mkdtempSync(join(tmpdir(), "raft-kv-bench-"));
   const stop = () => {
     rmSync(directory, { recursive: true, force: true });
@@ -48,7 +55,17 @@ async function main(): Promise<void> {
   process.once("SIGINT", stop).once("SIGTERM", stop);
   try {
     const context = { extent, directory, peers, say };
-    const results = await runSuite(workloads, context);
+    if (options.isolated !== undefined) {
+      for (const workload of workloadsOf([options.isolated])) {
+        const result = await runWorkload(workload, context);
+        await new Promise((resolve) => process.send?.(result, resolve));
+      }
+      return;
+    }
+    const results: Result[] = [];
+    for (const workload of workloads) {
+      results.push(await runIsolated(workload, process.argv.slice(2), context));
+    }
     writeReport(options.output, context, results);
     say(`the report is ${join(options.output, "report.md")}`);
     if (results.some(({ failure }) => failure !== undefined)) process.exitCode = 1;

@@ -1,4 +1,4 @@
-/** What a workload is, what it is given, and how the registry's workloads are run. */
+/** What a workload is, what it is given, and how it is run. */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Peers } from "./contenders/peers.ts";
@@ -142,29 +142,25 @@ export async function runCase(
   return { ...what, entries };
 }
 
-/** Runs workloads in turn; one that fails does not keep the others from running. */
-export async function runSuite(
-  workloads: readonly Workload[],
+/** Runs a workload; one that fails gives a result that says so. */
+export async function runWorkload(
+  { name, title, run }: Workload,
   context: Context,
-): Promise<Result[]> {
-  const results: Result[] = [];
-  for (const { name, title, run } of workloads) {
-    const directory = join(context.directory, name);
-    mkdirSync(directory, { recursive: true });
-    context.say(`${name}: ${title}`);
-    const start = performance.now();
-    const done = { workload: name, title };
-    try {
-      const outcome = await run({ ...context, directory });
-      results.push({ ...done, seconds: (performance.now() - start) / 1000, outcome });
-    } catch (error) {
-      const failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      context.say(`  failed: ${failure}`);
-      const seconds = (performance.now() - start) / 1000;
-      results.push({ ...done, seconds, outcome: { cases: [], measures: [] }, failure });
-    } finally {
-      rmSync(directory, { recursive: true, force: true });
-    }
+): Promise<Result> {
+  const directory = join(context.directory, name);
+  mkdirSync(directory, { recursive: true });
+  context.say(`${name}: ${title}`);
+  const start = performance.now();
+  const done = (rest: Pick<Result, "outcome" | "failure">): Result => {
+    return { workload: name, title, seconds: (performance.now() - start) / 1000, ...rest };
+  };
+  try {
+    return done({ outcome: await run({ ...context, directory }) });
+  } catch (error) {
+    const failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    context.say(`  failed: ${failure}`);
+    return done({ outcome: { cases: [], measures: [] }, failure });
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
   }
-  return results;
 }

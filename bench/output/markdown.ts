@@ -1,4 +1,5 @@
 /** The report for people: one table per workload. */
+import { goalOf, type Reached, reached } from "../goals.ts";
 import { ratioOf } from "../statistics.ts";
 import type { Case, Measure, Result } from "../suite.ts";
 
@@ -21,9 +22,12 @@ export function ratioText(ratio: number | null): string {
   return ratio >= 10 ? ratio.toFixed(0) : ratio.toFixed(2);
 }
 
-function caseRows({ what, clients, bytes, entries }: Case): string[] {
+function caseRows(workload: string, one: Case): string[] {
+  const { what, clients, bytes, entries } = one;
   const [own] = entries;
-  return entries.map(({ name, summary }, at) => {
+  return entries.map((entry, at) => {
+    const { name, summary } = entry;
+    const goal = goalOf(workload, one, entry);
     const ratio = own === undefined || at === 0 ? "" : ratioText(ratioOf(own.summary, summary));
     const cells = [
       ...[what, clients, bytes, name],
@@ -31,6 +35,7 @@ function caseRows({ what, clients, bytes, entries }: Case): string[] {
       ...[summary.p50, summary.p99, summary.max].map(duration),
       `${summary.cpuMicroseconds.toFixed(1)} us`,
       ratio,
+      goal === undefined ? "" : `>= ${goal.ratio}`,
     ];
     return `| ${cells.join(" | ")} |`;
   });
@@ -39,6 +44,10 @@ function caseRows({ what, clients, bytes, entries }: Case): string[] {
 function measureRow({ what, unit, values, goal }: Measure): string {
   const shown = values.map((value) => value.toPrecision(3)).join(", ");
   return `| ${what} | ${shown} ${unit} | ${goal === undefined ? "" : `<= ${goal} ${unit}`} |`;
+}
+
+function goalRow({ what, goal, value, unit, isReached }: Reached): string {
+  return `| ${what} | ${goal} | ${value.toPrecision(3)} ${unit} | ${isReached ? "yes" : "no"} |`;
 }
 
 /** The whole report; `plots` names the workloads that have a plot beside it. */
@@ -52,6 +61,11 @@ export function markdown(
     "Each figure is the best of the rounds, which were interleaved; the spread over the rounds is",
     "in brackets. A ratio says how many times the line's throughput the first line of its case has.",
   );
+  const goals = reached(results);
+  if (goals.length > 0) {
+    lines.push("", "## Goals", "", "| what | goal | measured | reached |", "|---|---|---|---|");
+    lines.push(...goals.map(goalRow));
+  }
   for (const { workload, title, seconds, outcome, failure } of results) {
     lines.push("", `## ${workload}: ${title}`, "", `Took ${seconds.toFixed(0)} s.`);
     if (failure !== undefined) lines.push("", "Failed:", "", "```", failure, "```");
@@ -59,9 +73,9 @@ export function markdown(
     if (outcome.cases.length > 0) {
       lines.push(
         "",
-        "| what | clients | bytes | who | per second (spread) | p50 | p99 | max | CPU/op | ratio |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-        ...outcome.cases.flatMap(caseRows),
+        "| what | clients | bytes | who | per second (spread) | p50 | p99 | max | CPU/op | ratio | goal |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+        ...outcome.cases.flatMap((one) => caseRows(workload, one)),
       );
     }
     if (outcome.measures.length > 0) {

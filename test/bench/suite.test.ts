@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { KEYS, valuesOf } from "../../bench/contenders/contender.ts";
 import { NO_PEERS } from "../../bench/contenders/peers.ts";
+import { RATIO_GOALS, reached } from "../../bench/goals.ts";
 import { escapeText } from "../../bench/output/plot.ts";
 import { writeReport } from "../../bench/output/write.ts";
 import { WORKLOADS, workloadsOf } from "../../bench/registry.ts";
 import { figuresOf, quantile, ratioOf, summaryOf } from "../../bench/statistics.ts";
-import { EXTENTS, runSuite } from "../../bench/suite.ts";
+import { type Case, EXTENTS, runWorkload } from "../../bench/suite.ts";
 
 test("quantiles are values of the sample, and an empty sample has none", () => {
   const sorted = Array.from({ length: 100 }, (_, at) => at + 1);
@@ -53,6 +54,37 @@ test("workloads have names of their own, and are found by them", () => {
   expect(() => workloadsOf(["sets", "sest"])).toThrow("no such workload: sest");
 });
 
+test("a goal is judged by the ratio in its own case, and a time by its median", () => {
+  const summary = (count: number) => summaryOf([figuresOf(new Float64Array(count), 1000, 0)]);
+  const one = (clients: number, own: number): Case => {
+    const others = [
+      { name: "Map", role: "ceiling" as const, summary: summary(100) },
+      { name: "lmdb", role: "peer" as const, summary: summary(20) },
+    ];
+    const entries = [
+      { name: "raft-kv", role: "raft-kv" as const, summary: summary(own) },
+      ...others,
+    ];
+    return { what: "get", clients, bytes: 5, entries };
+  };
+  const measures = [{ what: "a wait", unit: "ms", values: [30, 9, 8], goal: 10 }];
+  const outcome = { cases: [one(64, 1), one(1024, 70)], measures };
+  const judged = reached([{ workload: "gets", title: "", seconds: 1, outcome }]);
+  expect(judged.map(({ what, value, isReached }) => [what, value, isReached])).toEqual([
+    ["get, 1024 clients, to Map", 0.7, true],
+    ["get, 1024 clients, to lmdb", 3.5, true],
+    ["a wait", 9, true],
+  ]);
+  const slower = { cases: [one(1024, 69)], measures: [] };
+  const [first] = reached([{ workload: "gets", title: "", seconds: 1, outcome: slower }]);
+  expect(first?.isReached).toBe(false);
+});
+
+test("every goal is of a workload that is there", () => {
+  const names = WORKLOADS.map(({ name }) => name);
+  for (const { workload } of RATIO_GOALS) expect(names).toContain(workload);
+});
+
 /** Fails unless every element of the text is closed in order. */
 function expectWellFormed(xml: string): void {
   const open: string[] = [];
@@ -73,7 +105,10 @@ test("a run of one workload writes a whole report, also when another fails", asy
       title: "fails",
       run: () => Promise.reject(new Error("on <purpose>")),
     };
-    const results = await runSuite([broken, ...workloadsOf(["sets"])], context);
+    const results = [];
+    for (const workload of [broken, ...workloadsOf(["sets"])]) {
+      results.push(await runWorkload(workload, context));
+    }
     const folder = join(directory, "report");
     writeReport(folder, context, results);
     const read = (name: string) => readFileSync(join(folder, name), "utf8");
@@ -96,9 +131,9 @@ test("a run of one workload writes a whole report, also when another fails", asy
     }
     const rows = read("report.md")
       .split("\n")
-      .filter((line) => line.startsWith("| set"));
+      .filter((line) => line.startsWith("| set |"));
     expect(rows).toHaveLength(5);
-    for (const row of rows) expect(row.split("|")).toHaveLength(12);
+    for (const row of rows) expect(row.split("|")).toHaveLength(13);
     expectWellFormed(read("sets.svg"));
     expect(escapeText("a < b & c")).toBe("a &lt; b &amp; c");
   } finally {
