@@ -1,4 +1,4 @@
-// Generated from crates/addon/src (37101bd7810f2dc9) by `npm run build`. Private.
+// Generated from crates/addon/src (4ec757f5f94cd716) by `npm run build`. Private.
 
 /**
  * Which binding artifact the generated loader actually loaded: `'native'` for
@@ -205,6 +205,8 @@ export interface NativeOptions {
   heartbeatIntervalMs: number
   /** Milliseconds without a sign of life before a follower stands for election. */
   electionTimeoutMs: number
+  /** The least severe lines of the log that come as events: "error", "warn", "info" or "debug". */
+  logLevel: string
   /** Most bytes of events that wait for the host before the engine holds groups back. */
   eventQueueBytesMax: number
   /** Most bytes of events that one call of `onEvents` is given, but always one whole event. */

@@ -5,6 +5,7 @@ export type { AdminOptions } from "./api/admin-options.ts";
 export type { RaftKVEvents, ReplicaDivergence, ShardMove } from "./api/events.ts";
 export type { Keyspace } from "./api/keyspace.ts";
 export { configure, createNode, RaftFleet, RaftKV, type RaftKVNode } from "./api/node.ts";
+export type { Logger, LogLevel } from "./api/node-log.ts";
 export type { MetricsOptions } from "./api/node-metrics.ts";
 export type { CallOptions, NodeOptions } from "./api/options.ts";
 export type { GroupConfig, RunningAdminServer, RunningDashboard } from "./api/raft-fleet.ts";

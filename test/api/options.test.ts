@@ -48,6 +48,7 @@ describe("options of a node", () => {
       nodePurgeFailureTimeWindow: 600_000,
       replicaCheckInterval: 15_000,
       logger: undefined,
+      logLevel: "info",
     });
   });
 
@@ -58,6 +59,7 @@ describe("options of a node", () => {
     RAFT_KV_SEEDS: "a:1, b:2,,[::1]:3",
     RAFT_KV_CLUSTER: "blue",
     RAFT_KV_DURABILITY: "buffered",
+    RAFT_KV_LOG_LEVEL: "debug",
     RAFT_KV_TLS_CA: CERTIFICATE,
     RAFT_KV_TLS_CERT: CERTIFICATE,
     RAFT_KV_TLS_KEY: keyFile,
@@ -72,6 +74,7 @@ describe("options of a node", () => {
       seeds: ["a:1", "b:2", "[::1]:3"],
       clusterName: "blue",
       durability: "buffered",
+      logLevel: "debug",
     });
     expect(settings.tls).toMatchObject({ ca: CERTIFICATE, cert: CERTIFICATE });
     expect(settings.tls?.key).toBe(KEY);
@@ -154,6 +157,7 @@ describe("options of a node", () => {
     [{ tls: { ...tls, key: "/no/such/file" } }, /tls.key.*ENOENT/],
     [{ logger: {} }, /logger.*debug, info, warn, error/],
     [{ logger: null }, /logger is null/],
+    [{ logLevel: "loud" }, /logLevel.*"loud".*debug, info, warn, error/],
   ])("%o are refused by name, value and what is allowed", (options, message) => {
     expect(() => resolveNodeOptions(options as NodeOptions, {})).toThrow(refused(message));
   });

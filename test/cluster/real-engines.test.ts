@@ -102,7 +102,7 @@ class RealNode {
     const engine = await openEngine(
       {
         ...{ dataDir: ":memory:", durability: "fsync", clusterName: "membership" },
-        ...{ heartbeatInterval: 100, electionTimeout: 500 },
+        ...{ heartbeatInterval: 100, electionTimeout: 500, logLevel: "error" },
       },
       (bytes, more) => node?.host.receive(bytes, more),
     );

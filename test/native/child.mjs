@@ -10,7 +10,7 @@ const { NativeEngine } = createRequire(import.meta.url)("../../native/binding.cj
 const [, , mode, directory] = process.argv;
 const OPTIONS = {
   directory: directory ?? null,
-  ...{ durability: "buffered", clusterName: "child" },
+  ...{ durability: "buffered", clusterName: "child", logLevel: "error" },
   ...{ heartbeatIntervalMs: 250, electionTimeoutMs: 1000 },
   ...{ eventQueueBytesMax: 1 << 20, eventBatchBytesMax: 1 << 16 },
 };

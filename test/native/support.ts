@@ -9,6 +9,7 @@ export const OPTIONS: EngineOptions = {
   clusterName: "boundary",
   heartbeatInterval: 250,
   electionTimeout: 1000,
+  logLevel: "error",
 };
 
 /** One event, as far as all events are alike. */

@@ -3,7 +3,6 @@
  * own group. Everything that `api/` offers to users stands on it.
  */
 import { BackupReadings } from "../admin/backup/readings.ts";
-import { RecentLines } from "../admin/recent.ts";
 import { NodeReports } from "../admin/reports.ts";
 import { type CallSettings, type CallTarget, callError, DEFAULT_CALL } from "../client/call.ts";
 import { Client, NO_KEY } from "../client/client.ts";
@@ -30,19 +29,22 @@ import {
   type HostListener,
   type PeerState,
 } from "../host/host.ts";
+import type { LogFields } from "../host/log-line.ts";
 import type { Replica } from "../host/replica.ts";
 import { DataMachine } from "../machine/data-machine.ts";
 import type { EngineOpener, NativeEngine } from "../native/engine.ts";
 import { ROUTE_GROUP } from "../native/frames.ts";
 import { ClusterOfNode } from "./cluster.ts";
 import { Divergence } from "./divergence.ts";
+import { named } from "./engine-names.ts";
 import type { RaftKVEventEmitter } from "./events.ts";
 import { FleetDuties } from "./fleet-duties.ts";
 import { GroupSurvey } from "./group-survey.ts";
 import { LocalGroups } from "./groups.ts";
 import { HookedMachine } from "./hooked-machine.ts";
 import { nodeDetails } from "./node-details.ts";
-import type { Logger, NodeSettings } from "./options.ts";
+import { type LogLevel, NodeLog } from "./node-log.ts";
+import type { NodeSettings } from "./options.ts";
 import { GroupRecovery } from "./recovery.ts";
 
 /** What happens to storage failures, by the number of event 9. */
@@ -61,7 +63,7 @@ const TLS_REASON = 5;
 const STRANGER_REASONS: readonly number[] = [1, 2, 3, LOST_REASON];
 
 /** Log levels by the number of event 10. */
-const LOG_LEVELS = ["info", "error", "warn", "info"] as const;
+const LOG_LEVELS = ["info", "error", "warn", "info", "debug"] as const;
 
 /** What the keyspaces on a node answer and are told; `LocalKeyspaces` implements it. */
 export interface KeyspacesOfNode {
@@ -106,7 +108,7 @@ export class Core implements HostListener {
   readonly reports: NodeReports;
   /** Ranges of shards led here that backups are being made of. */
   readonly readings: BackupReadings;
-  readonly recent = new RecentLines();
+  readonly lines: NodeLog;
   readonly recovery: GroupRecovery;
   /** Group modules that the program had bound when the node was opened. */
   readonly modules: readonly string[];
@@ -133,6 +135,7 @@ export class Core implements HostListener {
     this.zone = zone;
     this.modules = modules;
     this.settings = settings;
+    this.lines = new NodeLog(settings.logger, settings.logLevel);
     this.events = events;
     this.engine = engine;
     const identity = engine.identity();
@@ -288,9 +291,8 @@ export class Core implements HostListener {
   }
 
   /** A line for the program's logger, and for a system dump. */
-  log(level: keyof Logger, message: string): void {
-    this.recent.add(level, message);
-    this.settings.logger?.[level](message);
+  log(level: LogLevel, message: string, fields?: LogFields): void {
+    this.lines.write(level, message, fields);
   }
 
   /** Ends every call and closes the engine. Repeated calls are harmless. */
@@ -389,8 +391,17 @@ export class Core implements HostListener {
     this.events.emit("warning", this.storageFailure);
   }
 
-  logged(level: number, message: string): void {
-    this.log(LOG_LEVELS[level] ?? "info", message);
+  logged(level: number, message: string, fields: LogFields = {}): void {
+    const names = {
+      group: (id: number) => this.groupName(id),
+      node: (id: number) => this.nameOf(id),
+    };
+    this.log(LOG_LEVELS[level] ?? "info", message, named(fields, names));
+  }
+
+  private groupName(id: number): string {
+    if (id === FLEET_GROUP) return FLEET_NAME;
+    return this.host.replica(id)?.name ?? groupById(this.fleet, id)?.name ?? `group-${id}`;
   }
 
   /** The name of a node of the fleet. */

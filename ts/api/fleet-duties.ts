@@ -95,11 +95,13 @@ export class FleetDuties {
       if (unreachableSince === null) unreachable.delete(id);
       else if (!unreachable.has(id)) {
         unreachable.add(id);
+        core.log("warn", `${name} does not answer`);
         core.events.emit("nodeUnreachable", { node: name, since: new Date(unreachableSince) });
       }
       if (!isPurged) purged.delete(id);
       else if (!purged.has(id)) {
         purged.add(id);
+        core.log("warn", `${name} was gone for too long: others take its place`);
         core.events.emit("nodePurged", { node: name });
       }
     }

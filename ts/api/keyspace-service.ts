@@ -338,8 +338,10 @@ export class KeyspaceService {
       this.core.warn(event.message, event.keyspace);
       return;
     }
-    const { keyspace, sender, receiver, pauseMs } = event;
-    events.emit(event.type, { keyspace, from: sender, to: receiver, pause: pauseMs ?? 0 });
+    const { type, keyspace, sender, receiver, pauseMs } = event;
+    const done = type === "split" ? "split a shard" : "merged two shards";
+    this.core.log("info", done, { keyspace, from: sender, to: receiver, pauseMs });
+    events.emit(type, { keyspace, from: sender, to: receiver, pause: pauseMs ?? 0 });
   }
 }
 

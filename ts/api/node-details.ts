@@ -4,7 +4,7 @@ import type { Core } from "./core.ts";
 
 /** See the head of this file. */
 export function nodeDetails(core: Core) {
-  const { settings, engine, client, recent, groups } = core;
+  const { settings, engine, client, lines, groups } = core;
   const { tls, logger, admin, ...rest } = settings;
   return {
     version: VERSION,
@@ -23,6 +23,6 @@ export function nodeDetails(core: Core) {
     uptimeSeconds: Math.round(process.uptime()),
     requestsInFlight: client.inFlight,
     storedGroups: [...groups.storedGroups()],
-    log: [...recent.lines],
+    log: [...lines.recent.lines],
   };
 }

@@ -7,6 +7,7 @@ import type { AdminSettings } from "../admin/http/settings.ts";
 import { RaftKVError } from "../errors.ts";
 import { OPTION_TIME_MAX_MS } from "../limits.ts";
 import { type AdminOptions, resolveAdmin } from "./admin-options.ts";
+import { LOG_LEVELS, type Logger, type LogLevel } from "./node-log.ts";
 import { checkNames, invalidOption, isRecord, judged, shown } from "./option-values.ts";
 import { resolveTls, type TlsOptions, type TlsSettings } from "./tls.ts";
 
@@ -23,14 +24,7 @@ export {
   checkZone,
 } from "./checks.ts";
 export type { TlsOptions, TlsSettings } from "./tls.ts";
-
-/** Takes the node's messages; pino and `console` have this shape. */
-export interface Logger {
-  debug(message: string): void;
-  info(message: string): void;
-  warn(message: string): void;
-  error(message: string): void;
-}
+export type { Logger, LogLevel };
 
 /** Options of a node. What is left out comes from the environment, otherwise from the defaults. */
 export interface NodeOptions {
@@ -71,8 +65,10 @@ export interface NodeOptions {
    * `RAFT_KV_ADMIN_LISTEN`, `RAFT_KV_ADMIN_TOKEN`, `RAFT_KV_ADMIN_TLS_CA`, `_CERT`, `_KEY`
    */
   readonly admin?: AdminOptions | undefined;
-  /** Takes the node's messages; unset: it is silent. */
+  /** Takes the node's messages, the engine's included; unset: it is silent. */
   readonly logger?: Logger | undefined;
+  /** The least severe messages that `logger` gets; default: "info". `RAFT_KV_LOG_LEVEL` */
+  readonly logLevel?: LogLevel | undefined;
 }
 
 /** The options of a node, complete and judged. Times are milliseconds. */
@@ -95,6 +91,7 @@ export interface NodeSettings {
   readonly nodePurgeFailureTimeWindow: number;
   readonly admin: AdminSettings | undefined;
   readonly logger: Logger | undefined;
+  readonly logLevel: LogLevel;
 }
 
 /** The default of each option that is a time, in milliseconds. */
@@ -124,6 +121,7 @@ const OPTION_NAMES: readonly string[] = [
   ...TIME_NAMES,
   "admin",
   "logger",
+  "logLevel",
 ];
 const LOGGER_METHODS = ["debug", "info", "warn", "error"] as const;
 const CLUSTER_NAME_LENGTH_MAX = 128;
@@ -172,6 +170,7 @@ function complete(given: NodeOptions, environment: Environment): NodeSettings {
     ...times,
     admin: resolveAdmin(given.admin, environment),
     logger: logger(given.logger),
+    logLevel: source.take("logLevel", "RAFT_KV_LOG_LEVEL", logLevel) ?? "info",
   };
   checkTogether(settings);
   return Object.freeze(settings);
@@ -276,6 +275,12 @@ function time(name: TimeName, value: unknown): number {
     return value as number;
   }
   throw invalidOption(name, value, `whole milliseconds from 1 to ${OPTION_TIME_MAX_MS}`);
+}
+
+function logLevel(value: unknown, name: string): LogLevel {
+  const found = LOG_LEVELS.find((level) => level === value);
+  if (found !== undefined) return found;
+  throw invalidOption(name, value, `one of ${LOG_LEVELS.join(", ")}`);
 }
 
 function logger(value: unknown): Logger | undefined {

@@ -17,6 +17,7 @@ import { type Drained, drained, readBytes, readLong, readUtf8 } from "./drained.
 import { ForeignResults, settleResults, WaitingTickets } from "./foreign-results.ts";
 import { Leases } from "./leases.ts";
 import type { HostListener } from "./listener.ts";
+import { readEngineLine } from "./log-line.ts";
 import { Quarantine } from "./quarantine.ts";
 import { ReadRounds } from "./read-rounds.ts";
 import { Replica, type SelfIdentity } from "./replica.ts";
@@ -223,7 +224,7 @@ export class Host {
         this.listener.storageFailed(words[rest] as number, readUtf8(from, rest + 1));
         return;
       case EVENT_TYPE.logLine:
-        this.listener.logged(words[rest] as number, readUtf8(from, rest + 1));
+        this.logLine(from, rest);
         return;
       case EVENT_TYPE.results:
         this.results(group, readBytes(from, rest));
@@ -252,6 +253,11 @@ export class Host {
     } catch (error) {
       this.failed(replica, error);
     }
+  }
+
+  private logLine(from: Drained, rest: number): void {
+    const { message, fields } = readEngineLine(readUtf8(from, rest + 1));
+    this.listener.logged(from.words[rest] as number, message, fields);
   }
 
   /** A defect: this replica's state is no longer known to be right, so it must not answer. */

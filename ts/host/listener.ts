@@ -1,6 +1,7 @@
 /** What the host tells the rest of the node. */
 import type { Result } from "../machine/machine.ts";
 import type { Difference } from "./checks.ts";
+import type { LogFields } from "./log-line.ts";
 import type { Replica } from "./replica.ts";
 
 /** What is told on every node. */
@@ -15,8 +16,8 @@ export interface NodeListener {
   replicaFailed(replica: Replica, error: unknown): void;
   /** Storage failed for good; `kind` as in event 9. */
   storageFailed(kind: number, message: string): void;
-  /** A line of the engine's log; `level` as in event 10. */
-  logged(level: number, message: string): void;
+  /** A line of the engine's log; `level` as in event 10, `fields` as they are called there. */
+  logged(level: number, message: string, fields?: LogFields): void;
 }
 
 /** A call of another node's host. */

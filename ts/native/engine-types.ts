@@ -15,6 +15,8 @@ export interface EngineOptions {
   readonly heartbeatInterval: number;
   /** Milliseconds without one before a follower stands for election. */
   readonly electionTimeout: number;
+  /** The least severe lines of the log that come as events. */
+  readonly logLevel: "debug" | "info" | "warn" | "error";
 }
 
 /**

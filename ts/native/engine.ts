@@ -41,11 +41,12 @@ export async function openEngine(
   const { NativeEngine: Native } = loadBinding();
   const taker: Taker = { onEvents, pulling: false };
   const { dataDir, durability, clusterName, heartbeatInterval, electionTimeout } = options;
+  const { logLevel } = options;
   const native = await typedAsync(() =>
     Native.open(
       {
         directory: dataDir === ":memory:" ? null : dataDir,
-        ...{ durability, clusterName },
+        ...{ durability, clusterName, logLevel },
         ...{ heartbeatIntervalMs: heartbeatInterval, electionTimeoutMs: electionTimeout },
         ...{ eventQueueBytesMax: EVENT_QUEUE_BYTES_MAX, eventBatchBytesMax: DRAIN_BYTES_MAX },
       },

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use napi::bindgen_prelude::{Buffer, Either, Null};
 use napi_derive::napi;
-use raft_kv_engine::{Durability, EngineOptions, EngineStatistics, Location};
+use raft_kv_engine::{Durability, EngineOptions, EngineStatistics, Location, LogLevel};
 
 use crate::{
     arguments::integer_between,
@@ -25,6 +25,8 @@ pub struct NativeOptions {
     pub heartbeat_interval_ms: f64,
     /// Milliseconds without a sign of life before a follower stands for election.
     pub election_timeout_ms: f64,
+    /// The least severe lines of the log that come as events: "error", "warn", "info" or "debug".
+    pub log_level: String,
     /// Most bytes of events that wait for the host before the engine holds groups back.
     pub event_queue_bytes_max: f64,
     /// Most bytes of events that one call of `onEvents` is given, but always one whole event.
@@ -52,8 +54,10 @@ impl NativeOptions {
             Either::A(path) => Location::Directory(PathBuf::from(path)),
         };
         let queue = self.event_queue_bytes_max;
+        let log_level = self.log_level.parse::<LogLevel>().map_err(invalid)?;
         Ok(EngineOptions {
             durability,
+            log_level: Some(log_level),
             heartbeat_interval_ms: milliseconds("heartbeatIntervalMs", self.heartbeat_interval_ms)?,
             election_timeout_ms: milliseconds("electionTimeoutMs", self.election_timeout_ms)?,
             event_queue_bytes_max: integer_between(

@@ -14,6 +14,9 @@ use raft_kv_routing::KeyHash;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::Dispatch;
+use tracing::dispatcher::with_default;
+use tracing::instrument::WithSubscriber;
 
 use crate::batching::Session;
 use crate::error::EngineError;
@@ -28,6 +31,7 @@ use crate::leases::{self, LeaseClock};
 use crate::lifecycle::{self, Opening};
 use crate::limits::LEASE_MARGIN_DIVISOR;
 use crate::links::Links;
+use crate::logging::dispatch;
 use crate::lost::LostNodes;
 use crate::network::{AddressBook, Nodes};
 use crate::options::EngineOptions;
@@ -81,6 +85,8 @@ pub(crate) struct Shared {
     routes: Routes,
     submission: Submission,
     pub(crate) runtime: Handle,
+    /// What this node's tasks say their lines to.
+    pub(crate) log: Dispatch,
     closing: AtomicBool,
     closed: tokio::sync::Mutex<Option<Result<(), EngineError>>>,
 }
@@ -143,7 +149,6 @@ impl Shared {
             _ => FailureKind::Failed,
         };
         let text = error.to_string();
-        tracing::error!(text, "the storage failed");
         self.proposer.fail(EngineError::from(error));
         let groups = self.all();
         groups.iter().for_each(|group| group.lease.end());
@@ -173,13 +178,22 @@ impl Engine {
         options: EngineOptions,
         host: Arc<dyn StateMachineHost>,
     ) -> Result<Engine, EngineError> {
+        let events = Arc::new(EventQueue::new(host, options.event_queue_bytes_max));
+        let log = dispatch(options.log_level, &events);
+        with_default(&log, || Self::open_with(options, events, log.clone()))
+    }
+
+    fn open_with(
+        options: EngineOptions,
+        events: Arc<EventQueue>,
+        log: Dispatch,
+    ) -> Result<Engine, EngineError> {
         let config = Arc::new(options.raft_config()?);
         let runtime = options.world.runtime()?;
         let mut journal_options = JournalOptions::new(options.location.clone());
         journal_options.durability = options.durability;
         let journal = Journal::open(journal_options)?;
         let identity = NodeIdentity::open(&journal, &options.cluster_name, &options.world)?;
-        let events = Arc::new(EventQueue::new(host, options.event_queue_bytes_max));
         let counters = Arc::new(Counters::default());
         let (links, errands) = Links::new();
         let links = Arc::new(links);
@@ -190,7 +204,7 @@ impl Engine {
             incarnation: identity.incarnation,
         };
         let submission = Submission::new(session, proposer.clone(), counters.clone(), &options);
-        runtime.spawn(proposer.clone().run());
+        runtime.spawn(proposer.clone().run().with_subscriber(log.clone()));
         let election_timeout = Duration::from_millis(options.election_timeout_ms);
         let sleep_after = Duration::from_millis(options.sleep_after_ms);
         let sleeper = Arc::new(Sleeper::new(links.clone(), sleep_after, election_timeout));
@@ -200,7 +214,7 @@ impl Engine {
             sleeper.clone(),
             options.world.clone(),
         ));
-        runtime.spawn(timer.clone().run());
+        runtime.spawn(timer.clone().run().with_subscriber(log.clone()));
         let clock = LeaseClock {
             opened: Instant::now(),
             length: election_timeout - election_timeout / LEASE_MARGIN_DIVISOR,
@@ -231,6 +245,7 @@ impl Engine {
             routes: Routes::default(),
             submission,
             runtime,
+            log,
             closing: AtomicBool::new(false),
             closed: tokio::sync::Mutex::new(None),
         });
@@ -241,7 +256,7 @@ impl Engine {
             }
         }));
         let errands = lifecycle::run_errands(Arc::downgrade(&shared), errands);
-        shared.runtime.spawn(errands);
+        shared.runtime.spawn(errands.with_current_subscriber());
         Ok(Engine(shared))
     }
 
@@ -301,7 +316,9 @@ impl Engine {
 
     /// Runs work on the engine's runtime, for a host that has none of its own.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.0.runtime.spawn(work);
+        self.0
+            .runtime
+            .spawn(work.with_subscriber(self.0.log.clone()));
     }
 
     /// Runs to the end even if the caller no longer waits.
@@ -309,6 +326,7 @@ impl Engine {
         &self,
         work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
     ) -> Result<T, EngineError> {
+        let work = work.with_subscriber(self.0.log.clone());
         match self.0.runtime.spawn(work).await {
             Ok(result) => result,
             Err(error) => Err(EngineError::StorageFailed(format!(

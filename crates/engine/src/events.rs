@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 
 use crate::frames::{EventWriter, event_type};
 use crate::host_calls::Caller;
+use crate::limits::LINES_WAITING_MAX;
+use crate::logging::LogLevel;
 
 /// Where the engine's events go.
 pub trait StateMachineHost: Send + Sync + 'static {
@@ -117,6 +119,11 @@ pub(crate) enum Event {
         kind: FailureKind,
         text: String,
     },
+    /// A line of the log, as JSON.
+    LogLine {
+        level: LogLevel,
+        text: String,
+    },
     SnapshotMayContinue {
         group: u32,
         number: u64,
@@ -173,7 +180,7 @@ impl Event {
             Event::Entry { entry, .. } => 28 + entry.len(),
             Event::SnapshotChunk { chunk, .. } => 16 + chunk.len(),
             Event::CommandsRefused { requests, .. } => 28 + 12 * requests.len(),
-            Event::StorageFailed { text, .. } => 20 + text.len(),
+            Event::StorageFailed { text, .. } | Event::LogLine { text, .. } => 20 + text.len(),
             Event::MemberWanted { descriptor, .. } => 16 + descriptor.len(),
             Event::ResultsWanted { entry, .. } => 28 + entry.len(),
             Event::Results { results, .. } => 16 + results.len(),
@@ -181,6 +188,10 @@ impl Event {
             Event::StreamRefused { text, .. } => 32 + text.len(),
             _ => 28,
         }
+    }
+
+    fn is_line(&self) -> bool {
+        matches!(self, Event::LogLine { .. })
     }
 
     /// The group whose state the event is about. Refusals are the caller's business and outlive it.
@@ -199,6 +210,7 @@ impl Event {
             | Event::SnapshotMayContinue { group, .. } => Some(*group),
             Event::CommandsRefused { .. }
             | Event::StorageFailed { .. }
+            | Event::LogLine { .. }
             | Event::MemberWanted { .. }
             | Event::Results { .. }
             | Event::Call { .. }
@@ -220,6 +232,7 @@ impl Event {
             Event::SnapshotInstalled { .. } => event_type::SNAPSHOT_INSTALLED,
             Event::CommandsRefused { .. } => event_type::COMMANDS_REFUSED,
             Event::StorageFailed { .. } => event_type::STORAGE_FAILED,
+            Event::LogLine { .. } => event_type::LOG_LINE,
             Event::SnapshotMayContinue { .. } => event_type::SNAPSHOT_MAY_CONTINUE,
             Event::ReadReady { .. } => event_type::READ_READY,
             Event::MemberWanted { .. } => event_type::MEMBER_WANTED,
@@ -304,6 +317,11 @@ impl Event {
                 writer.word(text.len() as u32);
                 writer.bytes(text.as_bytes());
             }
+            Event::LogLine { level, text } => {
+                writer.word(*level as u32);
+                writer.word(text.len() as u32);
+                writer.bytes(text.as_bytes());
+            }
         }
         writer.end();
     }
@@ -350,6 +368,8 @@ pub(crate) struct Stopped;
 struct Waiting {
     events: VecDeque<Event>,
     bytes: usize,
+    /// Lines of the log among the events.
+    lines: usize,
 }
 
 /// The queue.
@@ -376,10 +396,18 @@ impl EventQueue {
         let mut waiting = self.waiting.lock();
         let was_empty = waiting.events.is_empty();
         waiting.bytes += event.cost();
+        waiting.lines += usize::from(event.is_line());
         waiting.events.push_back(event);
         drop(waiting);
         if was_empty {
             self.host.wake();
+        }
+    }
+
+    /// Adds a line of the log, unless too many wait: then it is left out.
+    pub(crate) fn push_line(&self, line: Event) {
+        if self.waiting.lock().lines < LINES_WAITING_MAX {
+            self.push(line);
         }
     }
 
@@ -421,7 +449,9 @@ impl EventQueue {
                 break;
             }
             event.write(into);
+            let line = event.is_line();
             waiting.bytes -= cost;
+            waiting.lines -= usize::from(line);
             waiting.events.pop_front();
         }
         let more = !waiting.events.is_empty();

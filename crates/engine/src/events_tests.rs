@@ -104,6 +104,19 @@ fn events_have_these_words() {
 }
 
 #[test]
+fn a_line_of_the_log_has_these_words() {
+    let (_, queue) = queue(1000);
+    let (level, text) = (LogLevel::Info, String::from("{}"));
+    queue.push(Event::LogLine { level, text });
+    let mut bytes = Vec::new();
+    assert!(!queue.drain(&mut bytes, 1));
+    assert_eq!(
+        words(&bytes),
+        [24, 10, 0, 3, 2, u32::from_le_bytes(*b"{}\0\0")]
+    );
+}
+
+#[test]
 fn wakes_once_for_each_filling() {
     let (host, queue) = queue(1000);
     let wakes = || host.0.load(Ordering::SeqCst);

@@ -32,6 +32,7 @@ pub(crate) mod event_type {
     pub(crate) const SNAPSHOT_INSTALLED: u32 = 7;
     pub(crate) const COMMANDS_REFUSED: u32 = 8;
     pub(crate) const STORAGE_FAILED: u32 = 9;
+    pub(crate) const LOG_LINE: u32 = 10;
     pub(crate) const SNAPSHOT_MAY_CONTINUE: u32 = 11;
     pub(crate) const READ_READY: u32 = 12;
     pub(crate) const MEMBER_WANTED: u32 = 13;

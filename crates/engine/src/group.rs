@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::batching::{Pending, Proposal};
+use crate::elections;
 use crate::events::{Event, EventQueue};
 use crate::leases::Lease;
 use crate::limits::SNAPSHOT_LOG_MULTIPLE;
@@ -84,6 +85,8 @@ pub(crate) struct Group {
     known_term: AtomicU64,
     /// Index of the last entry that the host was given.
     pub(crate) given: AtomicU64,
+    /// This node is a candidate.
+    pub(crate) stood: AtomicBool,
     /// This node is a voter.
     votes: AtomicBool,
     has_others: AtomicBool,
@@ -149,6 +152,7 @@ impl Group {
             last_heard: AtomicU64::new(0),
             known_term: AtomicU64::new(known_term),
             given: AtomicU64::new(0),
+            stood: AtomicBool::new(false),
             votes: AtomicBool::new(false),
             has_others: AtomicBool::new(false),
             raft: OnceLock::new(),
@@ -172,6 +176,7 @@ impl Group {
 
     /// This node was elected, and its vote is durable.
     pub(crate) fn lead(self: &Arc<Self>, term: u64) {
+        elections::note_won(self, term);
         self.known_term.store(term, Ordering::SeqCst);
         self.sleep.forget_watch();
         self.timer.sleeper().wake(self);
@@ -186,7 +191,8 @@ impl Group {
         self.sleep.forget_watch();
         self.timer.sleeper().wake(self);
         self.lease.follow();
-        self.leading.send_replace(false);
+        let led = self.leading.send_replace(false);
+        elections::note_following(self, vote, led);
         let leader_id = vote.leader_id();
         self.known_term.store(leader_id.term, Ordering::SeqCst);
         let leader = if vote.is_committed() {
@@ -321,6 +327,11 @@ impl Group {
         !self.bound || self.is_elsewhere()
     }
 
+    /// Whether there is anybody else to elect.
+    pub(crate) fn has_others(&self) -> bool {
+        self.has_others.load(Ordering::SeqCst)
+    }
+
     /// The members on other nodes.
     pub(crate) fn other_members(&self) -> Vec<Member> {
         let elsewhere = self.elsewhere.lock().clone();
@@ -381,6 +392,7 @@ impl Group {
     fn tell_leader(&self, leader: u64, term: u64) {
         let before = self.leaders.send_replace(leader);
         if before != leader && !self.stop.load(Ordering::SeqCst) {
+            elections::note_leader(self, leader, term);
             self.events.push(Event::LeaderChanged {
                 group: self.id,
                 leader,

@@ -43,6 +43,11 @@ async fn hand_over_one(shared: &Shared, group: &Arc<Group>) -> Option<()> {
             if check_could_lead(shared, group, heir).await.is_err() {
                 continue;
             }
+            tracing::info!(
+                group = group.id,
+                to = heir,
+                "closes, and hands leadership over"
+            );
             group.lease.withhold();
             raft.trigger().transfer_leader(heir).await.ok()?;
             group.wait_for_other_leader().await;

@@ -119,6 +119,7 @@ pub(crate) async fn create_wanted(
     }
     create(shared.clone(), id, descriptor.clone(), Opening::Wanted).await?;
     let group = id;
+    tracing::info!(group, "was made a member by a leader");
     shared
         .events
         .push(Event::MemberWanted { group, descriptor });
@@ -444,7 +445,10 @@ pub(crate) async fn run_errands(
             continue;
         }
         match remove(shared.clone(), group, membership).await {
-            Ok(()) => shared.events.push(Event::MemberRemoved { group }),
+            Ok(()) => {
+                tracing::info!(group, "is no member any more, and deleted what it had");
+                shared.events.push(Event::MemberRemoved { group });
+            }
             Err(error) => tracing::warn!(group, %error, "a removed member stays"),
         }
     }

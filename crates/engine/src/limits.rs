@@ -143,5 +143,17 @@ pub const ENTRY_COPIED_BYTES_MAX: usize = 32 * 1024;
 /// otherwise.
 pub const SLEEP_AFTER: Duration = Duration::from_secs(10);
 
+/// Lines of the log that wait for the host before further ones are left out.
+pub const LINES_WAITING_MAX: usize = 1024;
+
+/// Lines of one kind that are kept in one span of time; the rest is counted.
+pub const LINES_OF_A_KIND_MAX: u32 = 10;
+
+/// A span of time for which lines of one kind are counted.
+pub const LINES_SPAN: Duration = Duration::from_secs(10);
+
+/// Bytes of one value of a line.
+pub const LINE_VALUE_BYTES_MAX: usize = 1024;
+
 /// How long waking a group waits for a quorum.
 pub const ROUSE_WAIT: Duration = Duration::from_secs(2);

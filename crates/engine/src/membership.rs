@@ -158,6 +158,7 @@ pub(crate) async fn add_learner(
     let node = BasicNode::new(member.address);
     let added = raft.add_learner(member.node, node, false).await;
     added.map_err(|error| write_error(&group, &error))?;
+    tracing::info!(group = id, member = member.node, "added a member");
     Ok(())
 }
 
@@ -224,6 +225,7 @@ pub(crate) async fn change_members(
         return Ok(());
     }
     change(&group, &raft, ChangeMembers::RemoveNodes(leaving.clone())).await?;
+    tracing::info!(group = id, members = ?leaving, "removed members");
     let membership = group.members.lock().effective().and_then(|it| *it.log_id());
     let membership: Option<LogId> = membership.as_ref().map(log_id_out);
     let left = before
@@ -244,7 +246,10 @@ async fn replace_voters(
     if sets.len() == 1 && now == voters {
         return Ok(());
     }
-    change(group, raft, ChangeMembers::ReplaceAllVoters(voters)).await
+    let said = format!("{voters:?}");
+    change(group, raft, ChangeMembers::ReplaceAllVoters(voters)).await?;
+    tracing::info!(group = group.id, voters = said, "changed the voters");
+    Ok(())
 }
 
 /// Nodes that no longer vote stay as learners, unless they are removed by name.
@@ -295,6 +300,7 @@ pub(crate) async fn transfer_leader(
     }
     wait_until_matching(&group, &raft, to).await?;
     check_could_lead(&shared, &group, to).await?;
+    tracing::info!(group = id, to, "hands leadership over");
     // From here on it answers nothing by itself: the other may lead at once.
     if !shared.options.world.traps().keeps_lease_at_transfer {
         group.lease.withhold();

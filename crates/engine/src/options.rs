@@ -9,6 +9,7 @@ use crate::limits::{
     PENDING_BYTES_MAX, PENDING_COMMANDS_MAX, SLEEP_AFTER, SNAPSHOT_LOG_BYTES_MIN,
     SNAPSHOT_SEND_WAIT,
 };
+use crate::logging::LogLevel;
 use crate::world::World;
 
 /// How an engine is opened.
@@ -34,6 +35,8 @@ pub struct EngineOptions {
     pub pending_commands_max: usize,
     /// Bytes by which a group's log may grow before a snapshot is due.
     pub snapshot_log_bytes_min: u64,
+    /// The least severe lines of the log that the host is given as events; `None`: none.
+    pub log_level: Option<LogLevel>,
     /// Where the engine's runtime, chance and time of day come from.
     #[doc(hidden)]
     pub world: World,
@@ -54,6 +57,7 @@ impl EngineOptions {
             pending_bytes_max: PENDING_BYTES_MAX,
             pending_commands_max: PENDING_COMMANDS_MAX,
             snapshot_log_bytes_min: SNAPSHOT_LOG_BYTES_MIN,
+            log_level: None,
             world: World::default(),
         }
     }

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::elections;
 use crate::group::Group;
 use crate::limits::{ELECTION_MARGIN, ELECTION_SPREAD_DIVISOR};
 use crate::sleep::Sleeper;
@@ -209,7 +210,7 @@ impl Timer {
         let due = self.take_due(now);
         let elections = due.iter().filter_map(|group| {
             let raft = group.raft()?.clone();
-            tracing::debug!(group = group.id, node = group.node, "stands for election");
+            elections::note_standing(group, now);
             let asks = !self.world.traps().stands_unasked;
             Some(async move { drop(raft.trigger().elect(asks).await) })
         });

@@ -14,6 +14,9 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tracing::Dispatch;
+use tracing::dispatcher::with_default;
+use tracing::instrument::WithSubscriber;
 
 use crate::error::EngineError;
 use crate::runtime::runtime;
@@ -104,12 +107,12 @@ impl World {
     }
 }
 
-/// Does work on the runtime of the caller, beside it.
+/// Does work on the runtime of the caller, beside it; its lines are the caller's node's.
 #[expect(clippy::disallowed_methods, reason = "this is the door to tasks")]
 pub(crate) fn spawn<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> tokio::task::JoinHandle<T> {
-    tokio::spawn(work)
+    tokio::spawn(work.with_current_subscriber())
 }
 
 /// Does work that may wait for the disk.
@@ -120,6 +123,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
     if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
         return Ok(work());
     }
+    let log = tracing::dispatcher::get_default(Dispatch::clone);
+    let work = move || with_default(&log, work);
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(std::io::Error::other)
 }

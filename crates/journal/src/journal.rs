@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{JoinHandle, ThreadId};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use crate::book::Book;
+use crate::clock;
 use crate::error::{Completion, JournalError};
 use crate::group_log::GroupLog;
 use crate::options::{JournalOptions, Location};
@@ -76,17 +78,32 @@ fn start(options: &JournalOptions, writer: Writer) -> Result<Option<JoinHandle<(
     };
     #[cfg(not(any(test, feature = "testing")))]
     let _ = options;
+    let log = tracing::dispatcher::get_default(tracing::Dispatch::clone);
     let thread = std::thread::Builder::new()
         .name("raft-kv-journal".into())
-        .spawn(move || writer.run());
+        .spawn(move || tracing::dispatcher::with_default(&log, || writer.run()));
     let thread = thread.map_err(|error| JournalError::io("starting the writing thread", &error))?;
     Ok(Some(thread))
+}
+
+/// What was found, and how long reading it took.
+fn note_opening(book: &Book, took: Duration) {
+    let described = book.groups.values();
+    let groups = described.filter(|group| group.descriptor.is_some()).count();
+    tracing::info!(
+        groups,
+        rounds = book.rounds.written,
+        bytes = book.rounds.ledger.live_bytes(),
+        ms = took.as_millis() as u64,
+        "opened the log"
+    );
 }
 
 impl Journal {
     /// Opens the journal, creating it if it is not there. Reads all that is stored of the log and
     /// checks it.
     pub fn open(options: JournalOptions) -> Result<Journal, JournalError> {
+        let opened_at = clock::now();
         let Opened {
             store,
             snapshots,
@@ -100,6 +117,7 @@ impl Journal {
         store.save_mark(book.rounds.written)?;
         snapshots.check(book.snapshots())?;
         let written = book.rounds.written;
+        note_opening(&book, opened_at.elapsed());
         let shared = Arc::new(Shared {
             options,
             book: Mutex::new(book),

@@ -51,6 +51,9 @@ pub const SPARE_BUFFERS_MAX: usize = 2;
 /// Least time between two writes of the number of the last acknowledged round.
 pub const MARK_INTERVAL: Duration = Duration::from_millis(50);
 
+/// A round that takes longer than this is told of in the log.
+pub const SLOW_ROUND: Duration = Duration::from_millis(500);
+
 /// How long a committed mark waits for a round before it is written by itself.
 pub const COMMITTED_IDLE: Duration = Duration::from_secs(1);
 

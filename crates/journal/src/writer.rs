@@ -17,7 +17,7 @@ use crate::clock::{self, Clock};
 use crate::error::JournalError;
 use crate::limits::{
     BUFFERED_SYNC_INTERVAL, CHUNK_BYTES_MAX, COMMITTED_IDLE, MARK_INTERVAL,
-    REMOVED_CHUNKS_PER_TURN, SETTLE_IDLE,
+    REMOVED_CHUNKS_PER_TURN, SETTLE_IDLE, SLOW_ROUND,
 };
 use crate::options::Durability;
 use crate::round::Round;
@@ -237,6 +237,11 @@ impl Writer {
         counters
             .last_flush_nanoseconds
             .store(took.as_nanos() as u64, Ordering::Relaxed);
+        if took > SLOW_ROUND {
+            let bytes = round.bytes.len() as u64;
+            let ms = took.as_millis() as u64;
+            tracing::warn!(ms, bytes, "writing to the log was slow");
+        }
         self.written = round.number;
         self.floor = round.floor;
         self.last_round_at = now;

@@ -92,7 +92,6 @@ impl Link for Acceptor {
                 outbox.open();
                 let core = self.core.clone();
                 self.core
-                    .runtime
                     .spawn(receiver::serve(core, accepted, peer, inbound, outbox));
                 Ok(Response::new(answers))
             }

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber;
 
 use crate::dialing::Dialing;
 use crate::error::{CallError, Refusal, RefusalReason};
@@ -74,6 +77,8 @@ pub(crate) struct Core {
     pub events: mpsc::UnboundedSender<Event>,
     /// Turns true when the transport closes.
     pub closed: watch::Sender<bool>,
+    /// What this node's lines are said to: tasks of the server's own do not inherit it.
+    log: Dispatch,
     nodes: Mutex<Nodes>,
     /// Nodes that are not talked to any more.
     lost: RwLock<HashSet<u64>>,
@@ -97,10 +102,19 @@ impl Core {
             rhythm,
             events,
             closed: watch::Sender::new(false),
+            log: tracing::dispatcher::get_default(Dispatch::clone),
             nodes: Mutex::new(Nodes::default()),
             lost: RwLock::default(),
             reported: Mutex::new(HashMap::new()),
         })
+    }
+
+    /// Runs a task; its lines are this node's.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.runtime.spawn(task.with_subscriber(self.log.clone()))
     }
 
     /// This node's cluster; 0 = none.
@@ -356,7 +370,8 @@ impl Core {
         }
         reported.insert(key, now);
         drop(reported);
-        tracing::warn!(node, %address, %refusal, "a stream was refused");
+        // The handler is told the same, for whoever operates the node.
+        tracing::debug!(node, %address, %refusal, "a stream was refused");
         self.tell(Event::Refused(RefusedStream {
             node,
             address,

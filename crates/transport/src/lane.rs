@@ -118,7 +118,7 @@ impl Lane {
         }
         state.run += 1;
         let task = dialer::run(core.clone(), self.clone(), state.run);
-        state.task = Some(core.runtime.spawn(task).abort_handle());
+        state.task = Some(core.spawn(task).abort_handle());
     }
 
     /// Stops the dialling task, if there is one, and fails what is under way.
@@ -135,6 +135,7 @@ impl Lane {
             state.phase = Phase::Down;
             state.since = Instant::now();
             let since = state.since;
+            tracing::warn!(peer = self.node, address = %state.address, %problem, "no connection to a node");
             core.tell(Event::Changed(self.node, PeerState::Down { since }));
         }
         state.problem = Some(problem);
@@ -225,6 +226,7 @@ impl Lane {
         state.problem = None;
         state.remote = Some(remote);
         state.outbox.open();
+        tracing::info!(peer = self.node, address = %state.address, "connected to a node");
         core.tell(Event::Changed(self.node, PeerState::Up));
         true
     }

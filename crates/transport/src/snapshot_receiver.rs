@@ -133,8 +133,7 @@ pub(crate) async fn accept(
     let (replies, mut outgoing) = mpsc::channel(REPLIES_MAX);
     // The first of three places.
     let _ = replies.try_send(reply(Reply::Hello(core.hello(peer.node))));
-    core.runtime
-        .spawn(serve(core.clone(), peer, inbound, replies));
+    core.spawn(serve(core.clone(), peer, inbound, replies));
     Ok(stream::poll_fn(move |context| outgoing.poll_recv(context))
         .map(Ok)
         .boxed())

@@ -143,8 +143,15 @@ impl Transport {
             reconnect_wait_max: options.reconnect_wait_max,
         };
         let (events, queue) = mpsc::unbounded_channel();
-        let telling = runtime.spawn(tell_handler(handler.clone(), queue));
-        let core = Core::new(introduction, handler, runtime, dialing, rhythm, events);
+        let core = Core::new(
+            introduction,
+            handler.clone(),
+            runtime,
+            dialing,
+            rhythm,
+            events,
+        );
+        let telling = core.spawn(tell_handler(handler, queue));
         let serving =
             serve(&core, server, listener).map_err(|error| TransportError::CannotListen {
                 address: options.listen,
@@ -292,9 +299,9 @@ fn serve(core: &Arc<Core>, server: Server, listener: StdListener) -> io::Result<
     let connections = incoming(listener, core.closed.subscribe());
     let service =
         LinkServer::new(Acceptor::new(core.clone())).max_decoding_message_size(DECODE_BYTES_MAX);
-    let core = core.clone();
-    Ok(core.runtime.clone().spawn(async move {
-        let closed = core.until_closed();
+    let serving = core.clone();
+    Ok(core.spawn(async move {
+        let closed = serving.until_closed();
         let served = server
             .serve_with_incoming_shutdown(service, connections, closed)
             .await;

@@ -14,6 +14,7 @@ use openraft::impls::TokioRuntime;
 use parking_lot::{RwLock, RwLockReadGuard};
 use rand_core::TryRng;
 use tokio::sync::Notify;
+use tracing::instrument::WithSubscriber;
 
 /// See the module.
 #[derive(Debug)]
@@ -38,7 +39,8 @@ impl AsyncRuntime for EngineRuntime {
         T: Future + OptionalSend + 'static,
         T::Output: OptionalSend + 'static,
     {
-        TokioRuntime::spawn(future)
+        // openraft's tasks are the node's that started them, and so are their lines.
+        TokioRuntime::spawn(future.with_current_subscriber())
     }
 
     fn sleep(duration: Duration) -> Self::Sleep {

@@ -187,6 +187,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         let meta = match self.write().await? {
             Some(writer) => {
                 finish(writer, &self.meta).await?;
+                note_snapshot(&self.group, "wrote a snapshot");
                 self.group
                     .counters
                     .snapshots
@@ -202,6 +203,12 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
             snapshot: StoredSnapshot(log),
         })
     }
+}
+
+fn note_snapshot(group: &Group, what: &'static str) {
+    let stored = group.log.state().snapshot;
+    let bytes = stored.map_or(0, |info| info.bytes);
+    tracing::info!(group = group.id, bytes, "{what}");
 }
 
 /// What the journal's snapshot of a group stands for.
@@ -277,6 +284,7 @@ pub(crate) async fn install(
             .await
             .map_err(stopped)?;
     }
+    note_snapshot(group, "took over a snapshot");
     events.push(Event::SnapshotInstalled { group: group.id });
     Ok(())
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::on;
 use crate::clock::now;
-use crate::limits::COMMITTED_IDLE;
+use crate::limits::{COMMITTED_IDLE, SLOW_ROUND};
 use crate::{Completion, Journal, SimulatedDisk, WriterStep};
 
 struct Told(Arc<AtomicUsize>);
@@ -97,4 +97,58 @@ fn closing_writes_what_waits_and_committed_marks_are_written_in_the_end() {
     let state = journal.group(1).state();
     assert_eq!(state.vote, Some(Bytes::from("newer")));
     assert_eq!(state.committed, Some(Bytes::from("mark")));
+}
+
+/// Keeps the messages of warnings.
+#[derive(Default)]
+struct Warnings(parking_lot::Mutex<Vec<String>>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Text(String);
+        impl tracing::field::Visit for Text {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0 += &format!("{field}={value:?} ");
+            }
+        }
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        self.0.lock().push(text.0);
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn a_slow_round_is_told_of_and_a_quick_one_is_not() {
+    let warnings = Arc::<Warnings>::default();
+    let (disk, _) = stepped(false);
+    let journal = Journal::open(on(&disk)).unwrap();
+    let told = Told(Arc::default());
+    let round = |took: Duration| {
+        let start = now();
+        journal.group(1).save_vote(Bytes::from("vote"), told.done());
+        assert_eq!(disk.begin_round(start), WriterStep::Begun);
+        disk.finish_round(start + took);
+    };
+    tracing::dispatcher::with_default(&tracing::Dispatch::new(warnings.clone()), || {
+        round(SLOW_ROUND);
+        round(SLOW_ROUND + Duration::from_millis(1));
+    });
+    assert_eq!(told.times(), 2);
+    let warnings = warnings.0.lock();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("writing to the log was slow"));
+    assert!(warnings[0].contains("ms=501 "), "{warnings:?}");
 }
