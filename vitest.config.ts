@@ -9,6 +9,10 @@ export default defineConfig({
         find: /^raft-kv$/,
         replacement: fileURLToPath(new URL("ts/index.ts", import.meta.url)),
       },
+      {
+        find: /^raft-kv\/testing$/,
+        replacement: fileURLToPath(new URL("ts/testing/index.ts", import.meta.url)),
+      },
     ],
   },
   test: {

@@ -1,6 +1,7 @@
 /**
- * Bundles ts/ into dist/: one CommonJS implementation, and an ES module that re-exports its names,
- * so that a program which reaches raft-kv both ways has one default node and not two.
+ * Bundles ts/ into dist/: one CommonJS implementation, and for each entry of the package a CommonJS
+ * and an ES module that re-export its names, so that a program which reaches raft-kv in several ways
+ * has one default node, and one class of each name.
  */
 import {
   copyFileSync,
@@ -23,6 +24,8 @@ const PAGE = join(ROOT, "ts/dashboard/page");
 const PAGE_OUTPUT = join(DIST, "dashboard");
 /** Programs, bundled as ES modules where their source exists. */
 const PROGRAMS = { "dist/cli.mjs": "ts/cli/main.ts", "dist/demo.mjs": "ts/demo/main.ts" };
+/** The package's entries: what they are called, and where their exports are listed. */
+const ENTRIES = { index: "./index.ts", testing: "./testing/index.ts" };
 /** `import.meta.url` does not exist in CommonJS. */
 const MODULE_URL = 'const moduleUrl = require("node:url").pathToFileURL(__filename).href;';
 /** @type {import("esbuild").BuildOptions} */
@@ -40,8 +43,8 @@ export async function bundle() {
   rmSync(DIST, { recursive: true, force: true });
   await build({
     ...COMMON,
-    entryPoints: [join(ROOT, "ts/index.ts")],
-    outfile: join(DIST, "index.cjs"),
+    stdin: { contents: implementation(), resolveDir: join(ROOT, "ts"), loader: "ts" },
+    outfile: join(DIST, "implementation.cjs"),
     format: "cjs",
     define: { "import.meta.url": "moduleUrl" },
     banner: { js: MODULE_URL },
@@ -84,19 +87,33 @@ export async function bundleProgram(source, output) {
   });
 }
 
+function implementation() {
+  return Object.entries(ENTRIES)
+    .map(([name, source]) => `export * as ${name} from "${source}";\n`)
+    .join("");
+}
+
 function writeReexports() {
-  const names = Object.keys(createRequire(import.meta.url)(join(DIST, "index.cjs")));
-  const lines = names.map((name) => `export const ${name} = implementation.${name};\n`);
-  const text = `import implementation from "./index.cjs";\n\n${lines.join("")}`;
-  writeFileSync(join(DIST, "index.mjs"), text);
+  const made = createRequire(import.meta.url)(join(DIST, "implementation.cjs"));
+  for (const entry of Object.keys(ENTRIES)) {
+    const names = Object.keys(made[entry]);
+    const from = `require("./implementation.cjs").${entry}`;
+    const lines = names.map((name) => `exports.${name} = entry.${name};\n`);
+    const text = `"use strict";\nconst entry = ${from};\n\n${lines.join("")}`;
+    writeFileSync(join(DIST, `${entry}.cjs`), text);
+    const exported = names.map((name) => `export const ${name} = entry.${name};\n`);
+    const reexports = `import entry from "./${entry}.cjs";\n\n${exported.join("")}`;
+    writeFileSync(join(DIST, `${entry}.mjs`), reexports);
+  }
 }
 
 /**
- * Emits declarations and writes those that `index` reaches twice: an ES module's and CommonJS's.
+ * Emits declarations and writes those that entries reach twice: an ES module's and CommonJS's.
  */
 async function writeDeclarations() {
   await tool("tsc", ["-p", "tsconfig.build.json"]);
-  const reached = new Map([[join(TYPES, "index.d.ts"), ""]]);
+  const roots = Object.values(ENTRIES).map((source) => source.replace(/\.ts$/, ".d.ts"));
+  const reached = new Map(roots.map((root) => [join(TYPES, root), ""]));
   for (const path of reached.keys()) {
     const text = readFileSync(path, "utf8");
     reached.set(path, text);

@@ -21,7 +21,7 @@ import { ROOT, run, ScriptError, script } from "./steps.mjs";
 /** Fields of package.json that matter to users of the package. */
 const PUBLIC_FIELDS = [
   ...["name", "version", "description", "license", "type", "engines", "bin"],
-  ...["main", "module", "types", "exports", "files", "dependencies"],
+  ...["main", "module", "types", "exports", "typesVersions", "files", "dependencies"],
 ];
 /** How npm calls a C library that Rust calls so. */
 const LIBC = new Map([

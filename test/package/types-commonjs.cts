@@ -1,5 +1,6 @@
 // The types from a CommonJS module.
 import raftKV = require("raft-kv");
+import testing = require("raft-kv/testing");
 
 export async function main(): Promise<void> {
   const node = raftKV.createNode({ dataDir: ":memory:" });
@@ -10,4 +11,8 @@ export async function main(): Promise<void> {
     if (error instanceof raftKV.RaftKVError) console.log(error.code, error.action);
   }
   await node.close();
+}
+
+export function check(module: raftKV.ValuePerKey): boolean {
+  return testing.checkValuePerKey(module, { commands: () => 1, count: 10 }).ok;
 }

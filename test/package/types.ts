@@ -1,5 +1,6 @@
 // The README example, for its types.
 import { RaftFleet, RaftKV, SplitMergePolicy, type ValuePerKey } from "raft-kv";
+import { checkValuePerKey, type ModuleReport } from "raft-kv/testing";
 
 type Command = { set: unknown } | "unset";
 const KV: ValuePerKey<unknown, string, Command, "ok", "get", unknown> = {
@@ -23,4 +24,10 @@ export async function main(): Promise<void> {
     ...acc,
   ]);
   console.log(answer, names);
+}
+
+export function check(): ModuleReport {
+  // @ts-expect-error: not a command of this module
+  checkValuePerKey(KV, { commands: [{ put: "bar" }] });
+  return checkValuePerKey(KV, { commands: [{ set: "bar" }, "unset"], queries: ["get"] });
 }

@@ -11,6 +11,7 @@ export {
 export { Reader } from "./reader.ts";
 export { checkStorable } from "./storable.ts";
 export {
+  comparableText,
   copyValue,
   decodeValue,
   encodeValue,

@@ -33,14 +33,16 @@ export function checkStorable(value: unknown): string | null {
   return null;
 }
 
-function addParts(
+/** Adds the parts of an object of a kind, and the ways to them, until there are so many. */
+export function addParts(
   part: object,
   kind: string,
   path: string,
   waiting: unknown[],
   paths: string[],
+  partsMax = STORABLE_PARTS_CHECKED,
 ): void {
-  const room = () => waiting.length < STORABLE_PARTS_CHECKED;
+  const room = () => waiting.length < partsMax;
   const add = (inner: unknown, step: string) => {
     waiting.push(inner);
     paths.push(path + step);

@@ -83,6 +83,14 @@ export function writeComparableValue(w: Writer, value: unknown): void {
   }
 }
 
+/** A text that is the same for equal values, whatever they are, and another for others. */
+export function comparableText(value: unknown): string {
+  const w = isEncoding() ? new Writer() : scratch;
+  w.reset();
+  writeComparableValue(w, value);
+  return w.text.toString("latin1", 0, w.length);
+}
+
 /** Whether a value is being written: what a getter calls then must not use the same writer. */
 export function isEncoding(): boolean {
   return idle === null;

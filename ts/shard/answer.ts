@@ -31,7 +31,7 @@ export function answerQuery(
   keyspace: string,
   module: ValuePerKey,
   counter: LoadCounter,
-  entry: ShardEntry,
+  entry: Pick<ShardEntry, "key" | "value" | "size">,
   argument: unknown,
   observer: ShardObserver | null,
 ): unknown {

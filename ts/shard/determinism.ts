@@ -5,7 +5,7 @@
  * It sees what a module does within one process (chance, clocks, state of its own); what differs
  * from node to node is found by the replicas' checksums.
  */
-import { copyValue, Writer, writeComparableValue } from "../codec/index.ts";
+import { comparableText, copyValue } from "../codec/index.ts";
 import { DETERMINISM_REPORTS_MAX } from "../limits.ts";
 import type { Refusal } from "../machine/machine.ts";
 import { CommandRunner, type CommandTime } from "./command.ts";
@@ -23,7 +23,6 @@ export class DeterminismCheck {
   private readonly keyspace: string;
   private readonly second: CommandRunner;
   private readonly report: ReportDifference;
-  private readonly writer = new Writer();
   private reports = 0;
 
   constructor(keyspace: string, module: ValuePerKey, report: ReportDifference) {
@@ -62,11 +61,7 @@ export class DeterminismCheck {
   private parts(runner: CommandRunner, refusal: Refusal | null): string[] {
     const { ret, load, next, nextSize } = runner;
     const parts = refusal === null ? [null, ret, load, next, nextSize] : [refusal.message];
-    return PARTS.map((_, at) => {
-      this.writer.reset();
-      writeComparableValue(this.writer, parts[at]);
-      return this.writer.text.toString("latin1", 0, this.writer.length);
-    });
+    return PARTS.map((_, at) => comparableText(parts[at]));
   }
 
   private tell(key: unknown, different: readonly string[]): void {
