@@ -63,6 +63,40 @@ function post(node: RaftKVNode, path: string, body: unknown, headers = {}): Prom
 }
 
 describe("verbs over HTTP", () => {
+  test("pieces of backups that cannot be are refused by a code", async () => {
+    const node = await openWith({});
+    const code = async (path: string, body: unknown) => {
+      const { status, json } = await post(node, path, body);
+      expect(status).toBeGreaterThanOrEqual(400);
+      return json().error.code;
+    };
+    const wrong: readonly [string, object][] = [
+      ["backup/open", { keyspace: "kv" }],
+      ["backup/open", { keyspace: "kv", from: 2 ** 27 }],
+      ["backup/open", { keyspace: "kv", from: -0.5 }],
+      ["backup/next", { reading: "none" }],
+      ["backup/close", {}],
+      ["restore/begin", { keyspaces: "kv" }],
+      ["restore/begin", { keyspaces: [null] }],
+      ["restore/place", { keyspace: "kv", entries: 7 }],
+      ["restore/place", { keyspace: "kv", entries: "AQID" }],
+    ];
+    for (const [path, body] of wrong) {
+      expect(await code(`/v1/${path}`, body), path).toBe("INVALID_ARGUMENT");
+    }
+    expect(await code("/v1/backup/open", { keyspace: "kw", from: 0 })).toBe("NO_SUCH_KEYSPACE");
+    const place = { keyspace: "kw", entries: "" };
+    expect(await code("/v1/restore/place", place)).toBe("NO_SUCH_KEYSPACE");
+    await node.kv.bindKeyspace("kw", mapModule);
+    const odd = { name: "kw", policy: { maxShards: -1 }, replicas: 3 };
+    expect(await code("/v1/restore/begin", { keyspaces: [odd] })).toBe("INVALID_POLICY");
+    const few = { ...odd, policy: { maxShards: 1 }, replicas: 0 };
+    expect(await code("/v1/restore/begin", { keyspaces: [few] })).toBe("INVALID_ARGUMENT");
+    expect(await node.kv.listKeyspaces()).toEqual(["kv"]);
+    const { json } = await post(node, "/v1/backup/open", { keyspace: "kv", from: 5 });
+    expect(json()).toMatchObject({ shard: "kv_0", start: 5, end: 2 ** 27 });
+  });
+
   test("answer what the functions return", async () => {
     const node = await openWith({});
     const { admin } = node.fleet;

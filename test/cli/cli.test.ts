@@ -1,5 +1,4 @@
 /** `npx raft-kv` as it is built, against a node of this process and its admin server. */
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { RaftKVNode } from "../../ts/index.ts";
 import { look, openStream } from "../dashboard/support/stream.ts";
@@ -7,16 +6,10 @@ import { allKnow, freeAddresses, startCluster } from "../node/support/cluster.ts
 import { counterModule } from "../node/support/modules.ts";
 import { newNode } from "../node/support/nodes.ts";
 import { eventually } from "../node/support/waiting.ts";
-import { type Ended, startCommand } from "../process/support/programs.ts";
+import type { Ended } from "../process/support/programs.ts";
+import { json, raftKv } from "./support.ts";
 
-const CLI = join(import.meta.dirname, "../../dist/cli.mjs");
 const TOKEN = "a-token-that-is-long-enough";
-
-function raftKv(args: readonly string[], environment: Record<string, string> = {}) {
-  const { process: child, ended } = startCommand(process.execPath, [CLI, ...args], environment);
-  child.stdin?.end();
-  return ended;
-}
 
 /** A node with 60 keys in the keyspace "counts", and what runs the command line on it. */
 async function openNode(): Promise<{
@@ -33,13 +26,6 @@ async function openNode(): Promise<{
     RAFT_KV_ADMIN_TOKEN: TOKEN,
   };
   return { node, run: (...args) => raftKv(args, environment) };
-}
-
-/** What a verb prints for programs. */
-async function json(ended: Promise<Ended>, code = 0): Promise<unknown> {
-  const { output, errors, code: ending } = await ended;
-  expect([ending, errors]).toEqual([code, ""]);
-  return JSON.parse(output);
 }
 
 describe("on a node", () => {

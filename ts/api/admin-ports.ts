@@ -11,7 +11,6 @@ import { RaftKVError } from "../errors.ts";
 import type { FleetCommand } from "../fleet/commands.ts";
 import type { FleetState } from "../fleet/state.ts";
 import { EncodedResult, Refusal } from "../machine/machine.ts";
-import type { SplitMergePolicyFields } from "../policy.ts";
 import type {
   ShardCommand,
   ShardRead,
@@ -19,6 +18,7 @@ import type {
   ShardReply,
   ValueReply,
 } from "../shard/requests.ts";
+import { checkKeyspaceName, checkPolicy, checkReplicas } from "./checks.ts";
 import type { Core } from "./core.ts";
 import type { KeyspaceService } from "./keyspace-service.ts";
 import { keyspaceModule, type LocalKeyspaces } from "./keyspaces.ts";
@@ -131,7 +131,9 @@ export class NodeAdminPorts implements AdminPorts {
   }
 
   async register(name: string, policy: Readonly<Record<string, number>>, replicas: number) {
-    const fields = policy as unknown as SplitMergePolicyFields;
+    checkKeyspaceName(name);
+    checkReplicas(replicas, "INVALID_ARGUMENT");
+    const fields = checkPolicy(policy);
     await (await this.service()).registerIfMissing(name, fields, { replicas });
   }
 

@@ -85,7 +85,8 @@ function contents(file: string): string {
 function checkCount({ name, parameters }: Verb, given: readonly string[]): void {
   const names = parameters === "" ? [] : parameters.split(" ");
   const needed = names.filter((one) => !one.startsWith("[")).length;
-  if (given.length >= needed && given.length <= names.length) return;
+  const most = names.at(-1)?.endsWith("...") ? Number.POSITIVE_INFINITY : names.length;
+  if (given.length >= needed && given.length <= most) return;
   const missing = names[given.length];
   const problem =
     given.length < needed ? `${missing} is missing` : `${given[names.length]} is too much`;

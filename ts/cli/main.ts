@@ -1,4 +1,5 @@
 /** `npx raft-kv`: looks at a cluster and changes it, through the admin server of any of its nodes. */
+import { RaftKVError } from "../errors.ts";
 import { nearestName } from "../names.ts";
 import { VERSION } from "../version.ts";
 import { connectionOf, readArguments } from "./arguments.ts";
@@ -49,14 +50,19 @@ function report(error: unknown, json: boolean): ExitCode {
   const say = (text: string) => process.stderr.write(`${text}\n`);
   const message = error instanceof Error ? error.message : String(error);
   if (json && !(error instanceof UsageError)) {
-    const { code, action } = error instanceof CallFailed ? error : { code: null, action: null };
+    const { code, action } = isTyped(error) ? error : { code: null, action: null };
     say(JSON.stringify({ error: { code, message, action } }));
-  } else if (error instanceof CallFailed) say(`raft-kv: ${message} (${error.code})`);
+  } else if (isTyped(error)) say(`raft-kv: ${message} (${error.code})`);
   else say(`raft-kv: ${message}`);
   if (error instanceof UsageError) return EXIT.usage;
-  if (error instanceof CallFailed || error instanceof NotConfirmed) return EXIT.failed;
+  if (isTyped(error) || error instanceof NotConfirmed) return EXIT.failed;
   if (!json && error instanceof Error) say(error.stack ?? "");
   return EXIT.failed;
+}
+
+/** Has it a code? */
+function isTyped(error: unknown): error is CallFailed | RaftKVError {
+  return error instanceof CallFailed || error instanceof RaftKVError;
 }
 
 // Whoever reads the output may stop early, as `head` does.

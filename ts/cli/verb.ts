@@ -40,7 +40,7 @@ export interface Invocation {
 /** See the head of this file. */
 export interface Verb {
   readonly name: string;
-  /** The parameters as they are written: `GROUP NODE`, `KEYSPACE [KEY]`. */
+  /** The parameters as they are written: `GROUP NODE`, `KEYSPACE [KEY]`, `NODE...`. */
   readonly parameters: string;
   readonly summary: string;
   /** What else there is to know, for `--help`. */

@@ -8,7 +8,7 @@ import { Reader, Writer, writeKey } from "../../codec/index.ts";
 import { RaftKVError } from "../../errors.ts";
 import { BACKUP_OWNER_POLL_MS, BACKUP_OWNER_WAIT_MS, BACKUP_PIECE_BYTES } from "../../limits.ts";
 import { describeKey } from "../../shard/describe.ts";
-import { readEntry, writeEntry } from "../../shard/entry-bytes.ts";
+import { type EntryImage, readEntry, writeEntry } from "../../shard/entry-bytes.ts";
 import { type PlacedReply, shardCommand } from "../../shard/requests.ts";
 import { VERSION } from "../../version.ts";
 import { findKeyspace } from "../finding.ts";
@@ -98,7 +98,7 @@ export class ClusterTarget implements RestoreTarget {
     const key = new Writer();
     while (reader.at < entries.length) {
       const from = reader.at;
-      const image = readEntry(reader);
+      const image = entryIn(reader);
       key.reset();
       writeKey(key, image.key);
       const hashes = this.ports.hashOf(number, key.copy());
@@ -114,6 +114,16 @@ export class ClusterTarget implements RestoreTarget {
       found.push({ hash, bytes });
     }
     return found;
+  }
+}
+
+function entryIn(reader: Reader): EntryImage {
+  try {
+    return readEntry(reader);
+  } catch (cause) {
+    throw new RaftKVError("INVALID_ARGUMENT", "the entries of the backup cannot be read", {
+      cause,
+    });
   }
 }
 

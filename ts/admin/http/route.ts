@@ -37,5 +37,7 @@ export interface Route {
   readonly path: string;
   /** May be asked without the token, as probes do: it tells nothing worth keeping. */
   readonly open?: boolean;
+  /** How long a body may be, where that is more than usual. */
+  readonly bodyBytesMax?: number;
   answer(request: AdminRequest): AdminAnswer | Promise<AdminAnswer>;
 }

@@ -135,7 +135,7 @@ export class AdminServer {
       asking.abort();
     });
     try {
-      const body = route.method === "POST" ? await readBody(request) : {};
+      const body = route.method === "POST" ? await readBody(request, route.bodyBytesMax) : {};
       const admitted: AdminRequest = { query: url.searchParams, body, signal };
       const answer = await route.answer(admitted);
       if (!("stream" in answer)) {
@@ -161,15 +161,16 @@ export class AdminServer {
   }
 }
 
-async function readBody(request: IncomingMessage): Promise<{ readonly [name: string]: Json }> {
+async function readBody(
+  request: IncomingMessage,
+  bytesMax: number = ADMIN_BODY_BYTES_MAX,
+): Promise<{ readonly [name: string]: Json }> {
   checkType(request);
   const parts: Buffer[] = [];
   let bytes = 0;
   for await (const part of request as AsyncIterable<Buffer>) {
     bytes += part.length;
-    if (bytes > ADMIN_BODY_BYTES_MAX) {
-      throw wrongBody(`is longer than ${ADMIN_BODY_BYTES_MAX} bytes`);
-    }
+    if (bytes > bytesMax) throw wrongBody(`is longer than ${bytesMax} bytes`);
     parts.push(part);
   }
   const text = Buffer.concat(parts).toString("utf8");

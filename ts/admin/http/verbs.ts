@@ -5,7 +5,7 @@
 import { RaftKVError } from "../../errors.ts";
 import { nearestName } from "../../names.ts";
 import type { AdminFunctions } from "../admin.ts";
-import type { Json } from "../types.ts";
+import type { Json, RecoverOptions } from "../types.ts";
 import type { AdminRequest, Route } from "./route.ts";
 
 type Arguments = { readonly [name: string]: Json };
@@ -68,6 +68,12 @@ const VERBS: readonly Verb[] = [
     looks: false,
     takes: ["shard"],
     run: (admin, { shard }) => admin.merge(shard as string),
+  },
+  {
+    name: "recover",
+    looks: false,
+    takes: ["lostNodes", "acceptDataLoss"],
+    run: (admin, given) => admin.recover(given as unknown as RecoverOptions),
   },
   {
     name: "get",

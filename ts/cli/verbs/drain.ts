@@ -1,12 +1,11 @@
 /** `raft-kv drain NODE` */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DrainView } from "../../admin/types.ts";
-import type { Screen } from "../screen.ts";
+import { ProgressBar } from "../progress.ts";
 import { of } from "../units.ts";
 import { EXIT, type Verb } from "../verb.ts";
 
 const LOOK_MS = 200;
-const BAR_WIDTH = 30;
 
 export const drain: Verb = {
   name: "drain",
@@ -22,24 +21,20 @@ export const drain: Verb = {
     const ask = () => server.call<DrainView>("drain", { node, undo, wait: false });
     let view = await ask();
     const { left: total } = view;
-    let drawn = 0;
+    const bar = new ProgressBar(screen, json);
+    const show = () => {
+      const most = Math.max(total, view.left, 1);
+      bar.update((most - view.left) / most, `${of(view.left, "group")} left`);
+    };
     while (!view.done) {
-      if (screen.isTerminal && !json) drawn = draw(screen, view, total, drawn);
+      show();
       await sleep(LOOK_MS);
       view = await ask();
+      if (view.done) show();
     }
-    if (drawn > 0) draw(screen, view, total, drawn);
     if (json) screen.json(view);
     else if (undo) screen.line(`${view.node} may hold replicas again`);
     else screen.line(`${view.node} is drained: it may be stopped`);
     return EXIT.good;
   },
 };
-
-function draw(screen: Screen, { left }: DrainView, total: number, before: number): number {
-  const most = Math.max(total, left, 1);
-  const full = Math.round(((most - left) / most) * BAR_WIDTH);
-  const bar = `${"█".repeat(full)}${"·".repeat(BAR_WIDTH - full)}`;
-  screen.redraw([`${bar} ${of(left, "group")} left`], before);
-  return 1;
-}
