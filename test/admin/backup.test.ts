@@ -7,6 +7,7 @@ import { allKnow, startCluster } from "../node/support/cluster.ts";
 import { expectCode } from "../node/support/errors.ts";
 import { counterModule, mapModule, sequenceModule } from "../node/support/modules.ts";
 import { newNode, openNode, QUICK, scratchDirectory } from "../node/support/nodes.ts";
+import { eventually } from "../node/support/waiting.ts";
 
 const POLICY = { maxShards: 8, maxKeysPerShard: 100_000 };
 
@@ -159,7 +160,7 @@ describe("one node", () => {
     for (let at = 0; at < 2_000; at++) {
       expect(await to.kv.query("kv", at, "get")).toEqual({ at, text: "x".repeat(500) });
     }
-    expect((await shardsOf(to, "kv")).length).toBeGreaterThan(1);
+    await eventually("a split", async () => (await shardsOf(to, "kv")).length > 1);
   });
 
   test("a key that has another value is left alone, unless it is to be overwritten", async () => {

@@ -46,7 +46,7 @@ class Shards implements BackupSource {
     this.open_.set(reading, { keyspace, start, piece: 0 });
     const end = RANGES.find((limit) => limit > start) as number;
     const about = { shard: `${keyspace}_${start}`, node: "node-a", at: new Date(0).toISOString() };
-    return { reading, start, end, index: 7, ...about };
+    return { reading, start, end, index: 7, keys: 6, ...about };
   }
 
   async next(reading: string): Promise<EntriesPiece | null> {
@@ -231,6 +231,7 @@ describe("while it is made", () => {
     });
     expect(view.keyspaces.map(({ name }) => name)).toEqual(["visits"]);
     expect(seen.at(-1)).toBe(1);
+    expect(new Set(seen).size).toBeGreaterThan(RANGES.length);
     expect(seen).toEqual([...seen].sort((a, b) => a - b));
     const wrong = { keyspaces: ["visit"] };
     const error = await expectCode(

@@ -7,7 +7,7 @@ import { counterModule } from "../node/support/modules.ts";
 import { newNode } from "../node/support/nodes.ts";
 import { eventually } from "../node/support/waiting.ts";
 import type { Ended } from "../process/support/programs.ts";
-import { json, raftKv } from "./support.ts";
+import { json, raftKv, startRaftKv } from "./support.ts";
 
 const TOKEN = "a-token-that-is-long-enough";
 
@@ -101,7 +101,7 @@ test("dashboard serves the page here, and shows who has its link what the node t
     RAFT_KV_CONNECT: node.fleet.adminAddress as string,
     RAFT_KV_ADMIN_TOKEN: TOKEN,
   };
-  const command = startCommand(process.execPath, [CLI, "dashboard"], environment);
+  const command = startRaftKv(["dashboard"], environment);
   const { process: child, ended, line } = command;
   const url = new URL(await line((text) => text.startsWith("http://")));
   const token = new URLSearchParams(url.hash.slice(1)).get("token") as string;

@@ -1,16 +1,24 @@
 /** Runs `npx raft-kv` as it is built. */
 import { join } from "node:path";
 import { expect } from "vitest";
-import { type Ended, startCommand } from "../process/support/programs.ts";
+import { type Ended, type Running, startCommand } from "../process/support/programs.ts";
 
 const CLI = join(import.meta.dirname, "../../dist/cli.mjs");
+
+/** Starts a verb. */
+export function startRaftKv(
+  args: readonly string[],
+  environment: Record<string, string> = {},
+): Running {
+  return startCommand(process.execPath, [CLI, ...args], environment);
+}
 
 /** Runs a verb to its end, with nobody at the terminal. */
 export function raftKv(
   args: readonly string[],
   environment: Record<string, string> = {},
 ): Promise<Ended> {
-  const { process: child, ended } = startCommand(process.execPath, [CLI, ...args], environment);
+  const { process: child, ended } = startRaftKv(args, environment);
   child.stdin?.end();
   return ended;
 }

@@ -21,6 +21,8 @@ export interface OpenedRange {
   readonly index: number;
   readonly at: string;
   readonly node: string;
+  /** How many keys will come at most, where that is known; else 0. */
+  readonly keys: number;
 }
 
 /** Some entries, in the form in which shards exchange them. */

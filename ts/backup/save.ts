@@ -53,10 +53,12 @@ async function saveRange(
     signal?.throwIfAborted();
     const range = await source.open(keyspace, from);
     try {
-      await file.range(
-        range,
-        piecesOf(source, range, () => tell(from), signal),
-      );
+      const before = file.count;
+      const tellPiece = () => {
+        const part = Math.min(1, (file.count - before) / Math.max(1, range.keys));
+        tell(from + (range.end - from) * part);
+      };
+      await file.range(range, piecesOf(source, range, tellPiece, signal));
       tell(range.end);
       return range.end;
     } catch (error) {

@@ -24,6 +24,8 @@ export interface EntriesPiece {
 export class OwnedEntries implements HashRange {
   readonly start: number;
   readonly end: number;
+  /** Keys of the whole shard when this began: how many will come at most. */
+  readonly keys: number;
   private readonly pieceBytes: number;
   private readonly view: StateView;
   private readonly writer = new Writer();
@@ -39,6 +41,7 @@ export class OwnedEntries implements HashRange {
     this.pieceBytes = pieceBytes;
     this.start = from;
     this.end = state.end;
+    this.keys = state.keys;
     this.view = new StateView(state, (entry) => this.take(entry));
   }
 

@@ -23,6 +23,8 @@ export interface BegunReading {
   readonly start: number;
   readonly end: number;
   readonly index: number;
+  /** How many keys will come at most. */
+  readonly keys: number;
   /** Milliseconds since 1970. */
   readonly at: number;
 }
@@ -91,8 +93,8 @@ export class BackupReadings {
     if (entries instanceof Refusal) throw new RaftKVError("SHARD_BUSY", entries.message);
     const reading = ++this.begun;
     this.open.set(reading, { replica, entries, timer: this.endLater(reading) });
-    const { start, end } = entries;
-    return { reading, start, end, index: replica.applied, at: Date.now() };
+    const { start, end, keys } = entries;
+    return { reading, start, end, keys, index: replica.applied, at: Date.now() };
   }
 
   private nextHere(number: number): EntriesPiece | null {
