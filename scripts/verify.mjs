@@ -11,6 +11,7 @@ const CHECKS = [
   ["types", () => tool("tsc", ["-p", "."])],
   ["types of the dashboard's page", () => tool("tsc", ["-p", "ts/dashboard/page"])],
   ["generated files", checkGenerated],
+  ["docstrings", () => tool("typedoc", ["--emit", "none"])],
   ["architecture", () => tool("vitest", ["run", "test/architecture.test.ts"], { quiet: true })],
   ["Rust toolchain", requireRust],
   ["format of Rust", () => run("cargo", ["fmt", "--all", "--check"])],

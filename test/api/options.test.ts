@@ -49,6 +49,7 @@ describe("options of a node", () => {
       replicaCheckInterval: 15_000,
       logger: undefined,
       logLevel: "info",
+      traceArguments: false,
     });
   });
 
@@ -157,6 +158,7 @@ describe("options of a node", () => {
     [{ tls: { ...tls, key: "/no/such/file" } }, /tls.key.*ENOENT/],
     [{ logger: {} }, /logger.*debug, info, warn, error/],
     [{ logger: null }, /logger is null/],
+    [{ traceArguments: "yes" }, /traceArguments is "yes".*true or false/],
     [{ logLevel: "loud" }, /logLevel.*"loud".*debug, info, warn, error/],
   ])("%o are refused by name, value and what is allowed", (options, message) => {
     expect(() => resolveNodeOptions(options as NodeOptions, {})).toThrow(refused(message));

@@ -29,6 +29,8 @@ function project(): string {
   const directory = scratchDirectory();
   mkdirSync(join(directory, "node_modules"));
   symlinkSync(ROOT, join(directory, "node_modules/raft-kv"));
+  const telemetry = "node_modules/@opentelemetry";
+  symlinkSync(join(ROOT, telemetry), join(directory, telemetry));
   writeFileSync(join(directory, "package.json"), '{ "type": "module" }');
   return directory;
 }

@@ -1,4 +1,5 @@
 /** What a node tells its program without being asked. */
+import { type Channel, channel } from "node:diagnostics_channel";
 import { EventEmitter } from "node:events";
 import type { RaftKVError } from "../errors.ts";
 
@@ -46,6 +47,17 @@ export interface RaftKVEvents {
   warning: [RaftKVError];
 }
 
+/** The same events of all nodes of the process, for `node:diagnostics_channel`. */
+const CHANNELS: Readonly<Record<keyof RaftKVEvents, Channel>> = {
+  split: channel("raft-kv:split"),
+  merge: channel("raft-kv:merge"),
+  leaderChange: channel("raft-kv:leaderChange"),
+  nodeUnreachable: channel("raft-kv:nodeUnreachable"),
+  nodePurged: channel("raft-kv:nodePurged"),
+  replicaDivergence: channel("raft-kv:replicaDivergence"),
+  warning: channel("raft-kv:warning"),
+};
+
 /** A typed `EventEmitter`; listeners that throw disturb nothing but themselves. */
 export class RaftKVEventEmitter extends EventEmitter<RaftKVEvents> {
   /** @internal How often each event was told, whether anybody listened or not. */
@@ -53,6 +65,8 @@ export class RaftKVEventEmitter extends EventEmitter<RaftKVEvents> {
 
   override emit<Name extends keyof RaftKVEvents>(name: Name, ...args: RaftKVEvents[Name]): boolean {
     this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
+    const { [name]: heard } = CHANNELS;
+    if (heard.hasSubscribers) heard.publish(args[0]);
     let called = false;
     for (const listener of this.rawListeners(name)) {
       called = true;

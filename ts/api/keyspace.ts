@@ -6,6 +6,7 @@ import { RaftKVError } from "../errors.ts";
 import type { LocalKeyspace } from "./keyspaces.ts";
 import type { NodeLifecycle } from "./lifecycle.ts";
 import { type CallOptions, checkKeyspaceName, resolveCallOptions } from "./options.ts";
+import { type CallTrace, COMMAND_TRACES, QUERY_TRACES } from "./traces.ts";
 
 /** A keyspace of this node. */
 export class Keyspace<K, Command, Ret, Query, QueryRet> {
@@ -24,10 +25,9 @@ export class Keyspace<K, Command, Ret, Query, QueryRet> {
   /** Runs a command on the value of one key; see `RaftKV.command`. */
   command(key: K, arg: Command, options?: CallOptions): Promise<Ret> {
     try {
-      const local = this.find();
       const call = options === undefined ? DEFAULT_CALL : resolveCallOptions(options);
-      const { client } = this.lifecycle.core();
-      return client.command(local.number, key, arg, call) as Promise<Ret>;
+      if (!COMMAND_TRACES.heard) return this.send(key, arg, call);
+      return COMMAND_TRACES.run(this.trace(key, arg), call, (it) => this.send(key, arg, it));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -37,10 +37,24 @@ export class Keyspace<K, Command, Ret, Query, QueryRet> {
   query(key: K, arg: Query, options?: CallOptions): Promise<QueryRet | undefined> {
     try {
       const call: CallSettings = options === undefined ? DEFAULT_CALL : resolveCallOptions(options);
-      return this.find().queries.query(key, arg, call) as Promise<QueryRet | undefined>;
+      if (!QUERY_TRACES.heard) return this.ask(key, arg, call);
+      return QUERY_TRACES.run(this.trace(key, arg), call, (it) => this.ask(key, arg, it));
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  private send(key: K, arg: Command, call: CallSettings): Promise<Ret> {
+    const { number } = this.find();
+    return this.lifecycle.core().client.command(number, key, arg, call) as Promise<Ret>;
+  }
+
+  private ask(key: K, arg: Query, call: CallSettings): Promise<QueryRet | undefined> {
+    return this.find().queries.query(key, arg, call) as Promise<QueryRet | undefined>;
+  }
+
+  private trace(key: unknown, argument: unknown): CallTrace {
+    return this.lifecycle.trace({ keyspace: this.name }, key, argument);
   }
 
   /** Every key; see `RaftKV.keys`. */

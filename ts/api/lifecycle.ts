@@ -6,6 +6,7 @@ import { AdminFunctions } from "../admin/admin.ts";
 import { AdminServer } from "../admin/http/server.ts";
 import type { AdminSettings } from "../admin/http/settings.ts";
 import type { AdminPorts } from "../admin/ports.ts";
+import type { CallTarget } from "../client/call.ts";
 import { Dashboard } from "../dashboard/dashboard.ts";
 import { dashboardRoutes } from "../dashboard/routes.ts";
 import { RaftKVError } from "../errors.ts";
@@ -28,6 +29,7 @@ import {
   resolveNodeOptions,
 } from "./options.ts";
 import { type Readiness, readinessOf } from "./readiness.ts";
+import type { CallTrace } from "./traces.ts";
 
 interface Active {
   readonly core: Core;
@@ -83,6 +85,17 @@ export class NodeLifecycle {
   /** The settings in force, or those that `activate` would use. */
   get current(): NodeSettings {
     return this.settings ?? resolveNodeOptions(this.options);
+  }
+
+  /** The beginning of a call's trace. */
+  trace(target: CallTarget, key: unknown, argument: unknown): CallTrace {
+    const node = this.activeCore()?.nodeName;
+    return {
+      ...(node === undefined ? {} : { node }),
+      ...target,
+      ...(this.current.traceArguments ? { key, argument } : {}),
+      attempts: 1,
+    };
   }
 
   /** Sets options for the next `activate`. */

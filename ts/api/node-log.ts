@@ -8,9 +8,13 @@ import type { LogFields } from "../host/log-line.ts";
  * `name=value`. Nothing that a logger throws disturbs the node.
  */
 export interface Logger {
+  /** Details of what goes on inside. */
   debug(message: string): void;
+  /** Something changed: a leader, a member, a connection. */
   info(message: string): void;
+  /** Something that an operator may have to see to. */
   warn(message: string): void;
+  /** Something failed for good. */
   error(message: string): void;
 }
 

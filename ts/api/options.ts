@@ -69,6 +69,11 @@ export interface NodeOptions {
   readonly logger?: Logger | undefined;
   /** The least severe messages that `logger` gets; default: "info". `RAFT_KV_LOG_LEVEL` */
   readonly logLevel?: LogLevel | undefined;
+  /**
+   * Puts keys and arguments of calls into their traces (`node:diagnostics_channel`); default: false,
+   * for they may be nobody's business.
+   */
+  readonly traceArguments?: boolean | undefined;
 }
 
 /** The options of a node, complete and judged. Times are milliseconds. */
@@ -92,6 +97,7 @@ export interface NodeSettings {
   readonly admin: AdminSettings | undefined;
   readonly logger: Logger | undefined;
   readonly logLevel: LogLevel;
+  readonly traceArguments: boolean;
 }
 
 /** The default of each option that is a time, in milliseconds. */
@@ -122,6 +128,7 @@ const OPTION_NAMES: readonly string[] = [
   "admin",
   "logger",
   "logLevel",
+  "traceArguments",
 ];
 const LOGGER_METHODS = ["debug", "info", "warn", "error"] as const;
 const CLUSTER_NAME_LENGTH_MAX = 128;
@@ -171,6 +178,7 @@ function complete(given: NodeOptions, environment: Environment): NodeSettings {
     admin: resolveAdmin(given.admin, environment),
     logger: logger(given.logger),
     logLevel: source.take("logLevel", "RAFT_KV_LOG_LEVEL", logLevel) ?? "info",
+    traceArguments: flag("traceArguments", given.traceArguments),
   };
   checkTogether(settings);
   return Object.freeze(settings);
@@ -275,6 +283,11 @@ function time(name: TimeName, value: unknown): number {
     return value as number;
   }
   throw invalidOption(name, value, `whole milliseconds from 1 to ${OPTION_TIME_MAX_MS}`);
+}
+
+function flag(name: string, value: unknown): boolean {
+  if (value === undefined || typeof value === "boolean") return value ?? false;
+  throw invalidOption(name, value, "true or false");
 }
 
 function logLevel(value: unknown, name: string): LogLevel {

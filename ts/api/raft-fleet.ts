@@ -31,6 +31,7 @@ import {
   resolveCallOptions,
 } from "./options.ts";
 import type { Readiness } from "./readiness.ts";
+import { COMMAND_TRACES, QUERY_TRACES } from "./traces.ts";
 
 /** How a consensus group is set up. */
 export interface GroupConfig<State, Arg, Ret, QArg, QRet> {
@@ -212,8 +213,14 @@ export class RaftFleetFunctions {
 
   /** Runs a command on a group's value. Linearizable, durable, applied once. */
   async command(group: string, arg: unknown, options?: CallOptions): Promise<unknown> {
-    const core = this.core();
     const call = resolveCallOptions(options);
+    if (!COMMAND_TRACES.heard) return this.send(group, arg, call);
+    const trace = this.lifecycle.trace({ group }, undefined, arg);
+    return COMMAND_TRACES.run(trace, call, (traced) => this.send(group, arg, traced));
+  }
+
+  private async send(group: string, arg: unknown, call: CallSettings): Promise<unknown> {
+    const core = this.core();
     // Taken at the call: what the caller does to the argument later changes nothing.
     const taken = isPrimitive(arg) ? arg : copyValue(arg);
     const { id, members, module } = this.find(core, group);
@@ -224,8 +231,17 @@ export class RaftFleetFunctions {
 
   /** Asks a group's value. Linearizable, unless `consistency` is "stale". */
   async query(group: string, arg: unknown, options?: CallOptions): Promise<unknown> {
+    return this.traced(group, arg, resolveCallOptions(options));
+  }
+
+  private traced(group: string, arg: unknown, call: CallSettings): Promise<unknown> {
+    if (!QUERY_TRACES.heard) return this.ask(group, arg, call);
+    const trace = this.lifecycle.trace({ group }, undefined, arg);
+    return QUERY_TRACES.run(trace, call, (traced) => this.ask(group, arg, traced));
+  }
+
+  private async ask(group: string, arg: unknown, call: CallSettings): Promise<unknown> {
     const core = this.core();
-    const call = resolveCallOptions(options);
     const request = encodeValue(arg);
     if (call.signal?.aborted) throw callError("ABORTED", "not applied", { group });
     const { id, module } = this.find(core, group);
@@ -239,7 +255,7 @@ export class RaftFleetFunctions {
 
   /** Asks this node's replica of a group, which may be behind, or any other where it has none. */
   async queryNonLeader(group: string, arg: unknown, options?: CallOptions): Promise<unknown> {
-    return this.query(group, arg, { ...resolveCallOptions(options), consistency: "stale" });
+    return this.traced(group, arg, { ...resolveCallOptions(options), consistency: "stale" });
   }
 
   /**

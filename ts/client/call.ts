@@ -17,6 +17,8 @@ export interface CallSettings {
   readonly signal?: AbortSignal | undefined;
   /** Whether a query may be answered from a state that is behind. */
   readonly consistency: "linearizable" | "stale";
+  /** Where attempts are counted, if anybody asked. */
+  readonly trace?: { attempts: number } | undefined;
 }
 
 /** What a call is about, for its errors. */

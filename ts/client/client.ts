@@ -385,7 +385,7 @@ export class Client {
 
   /** The key is elsewhere: ask there at once, but not for ever. */
   private moved(state: SlowRequest, group: number | undefined): void {
-    this.metrics.retried("moved");
+    this.metrics.retried("moved", state.call.trace);
     state.route = group === undefined ? state.home : groupRoute(group);
     if (++state.moves > MOVES_MAX) {
       this.retryShard(state);
@@ -406,7 +406,7 @@ export class Client {
   }
 
   private retryShard(state: SlowRequest): void {
-    this.metrics.retried("shard_transition");
+    this.metrics.retried("shard_transition", state.call.trace);
     if (state.lockAttempts++ >= state.call.shardLockRetry) {
       this.fail(state, this.error(state, "SHARD_TRANSITION_TIMEOUT"));
       return;
@@ -416,7 +416,7 @@ export class Client {
   }
 
   private retryLater(state: SlowRequest): void {
-    this.metrics.retried("no_leader");
+    this.metrics.retried("no_leader", state.call.trace);
     const pause = pauseAfterRefusal(state);
     if (pause === null) this.fail(state, this.error(state, "NO_LEADER"));
     else this.wait(state, pause);
@@ -427,7 +427,7 @@ export class Client {
    * took, so it is not sent again: that would only add to what makes it slow.
    */
   private attemptTimedOut(state: SlowRequest, now: number): void {
-    this.metrics.retried("no_answer");
+    this.metrics.retried("no_answer", state.call.trace);
     const { timeout, retry, retryInterval } = state.call;
     state.unknown = true;
     if (state.attempts++ >= retry) this.fail(state, this.error(state, "TIMEOUT"));

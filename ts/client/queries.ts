@@ -166,12 +166,14 @@ export class Queries {
     let transferSince: number | undefined;
     let moved = first ?? undefined;
     let moves = 0;
+    let sent = 0;
     for (;;) {
       reads.checkOpen();
       this.checkCallable(hash);
       const group = moved ?? this.engine.findGroup(this.keyspace.number, hash);
       moved = undefined;
       let miss: Miss | "transfer" = "transfer";
+      if (call.trace !== undefined && sent++ > 0) call.trace.attempts++;
       if (group !== null && reads.isReachable(group)) {
         const attempt = await reads.attempt(group, request, settings, until, target);
         if (typeof attempt === "string") {

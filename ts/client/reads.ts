@@ -98,6 +98,7 @@ export class Reads {
     for (;;) {
       const attempt = await this.attempt(group, request, call, until, target);
       if (typeof attempt === "object") return attempt.result;
+      if (call.trace !== undefined) call.trace.attempts++;
       await this.wait(group, until, call, attempt, target);
     }
   }

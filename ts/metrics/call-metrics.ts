@@ -21,9 +21,10 @@ export class CallMetrics {
   };
   readonly failures = new Map<string, number>();
 
-  /** A command was sent again, or is about to be. */
-  retried(reason: RetryReason): void {
+  /** A command was sent again, or is about to be; counted in its trace as well, if it has one. */
+  retried(reason: RetryReason, trace?: { attempts: number }): void {
     this.retries[reason]++;
+    if (trace !== undefined) trace.attempts++;
   }
 
   /** A command failed with an error of this code. */
