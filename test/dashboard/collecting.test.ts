@@ -59,8 +59,31 @@ describe("history", () => {
     const cells = history.samples[0]?.cells.kv ?? [];
     expect(cells.length).toBeLessThanOrEqual(CELL_NUMBERS * DASHBOARD_CELLS_MAX);
     const sum = (offset: number) =>
-      cells.filter((_, at) => at % CELL_NUMBERS === offset).reduce((a, b) => a + b, 0);
+      cells.reduce<number>((a, b, at) => (at % CELL_NUMBERS === offset ? a + (b ?? 0) : a), 0);
     expect([sum(1), sum(2)]).toEqual([1000, 2000]);
+  });
+
+  test("what is not counted yet is told so, and is not nothing", () => {
+    const history = new History();
+    const shards = [
+      { start: 0, load: 1, keys: null },
+      { start: 64, load: null, keys: 2 },
+    ];
+    history.add(1, RATES, [{ name: "kv", shards }]);
+    expect(history.samples[0]?.cells.kv).toEqual([0, 1, null, 64, null, 2]);
+    const many = Array.from({ length: 2 * DASHBOARD_CELLS_MAX }, (_, start) => ({
+      start,
+      load: 1,
+      keys: 1,
+    }));
+    history.add(2, RATES, [
+      { name: "kv", shards: [...many.slice(1), { start: 999, load: null, keys: 1 }] },
+    ]);
+    expect(history.samples[1]?.cells.kv?.slice(-CELL_NUMBERS)).toEqual([
+      2 * DASHBOARD_CELLS_MAX - 1,
+      null,
+      2,
+    ]);
   });
 
   test("samples, marks and keyspaces are bounded, and marks go with their samples", () => {

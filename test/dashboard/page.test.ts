@@ -1,7 +1,7 @@
 /** What the dashboard's page works out for itself, without a browser. */
 import { fc, test as property } from "@fast-check/vitest";
 import { describe, expect, test } from "vitest";
-import { cellsOf, mostOf } from "../../ts/dashboard/page/cells.ts";
+import { carried, cellsOf, keysOf, mostOf } from "../../ts/dashboard/page/cells.ts";
 import { duration, of, per, percent, share, short } from "../../ts/dashboard/page/format.ts";
 import { healthOf, problemsOf } from "../../ts/dashboard/page/health.ts";
 import { Messages } from "../../ts/dashboard/page/messages.ts";
@@ -13,7 +13,7 @@ import { HASHES, type Sample, type View } from "../../ts/dashboard/types.ts";
 
 const rates = new RecentRates().get();
 
-function sample(at: number, ...numbers: number[]): Sample {
+function sample(at: number, ...numbers: (number | null)[]): Sample {
   return { at, rates, cells: { kv: numbers } };
 }
 
@@ -68,6 +68,13 @@ test("cells tile the hash range", () => {
   expect(mostOf([sample(1, 0, 5, 2), sample(2, 0, 3, 9)], "kv", "load")).toBe(5);
   expect(mostOf([sample(1, 0, 5, 2), sample(2, 0, 3, 9)], "kv", "keys")).toBe(9);
   expect(mostOf([sample(1, 0, 0, 0)], "kv", "load")).toBe(1);
+  expect(mostOf([sample(1, 0, null, 5)], "kv", "load")).toBe(1);
+});
+
+test("keys that are not counted yet are those of before", () => {
+  const samples = [sample(1, 0, 1, 4), sample(2, 0, 1, 2, 64, 1, null), sample(3, 0, 1, 9)];
+  expect(samples.map(keysOf)).toEqual([4, null, 9]);
+  expect(carried([null, ...samples.map(keysOf)])).toEqual([null, 4, 4, 9]);
 });
 
 test("a picture shows little of the past at first, and never more than is kept", () => {

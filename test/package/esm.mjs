@@ -21,4 +21,11 @@ assert.equal(await get("foo"), "bar");
 const names = await RaftKV.reduceKeyspaceShardNames("kv", [], (name, acc) => [name, ...acc]);
 assert.deepEqual(names, ["kv_0"]);
 await assert.rejects(get(undefined), (error) => error instanceof RaftKVError);
+// The dashboard's page is in the package, all of it.
+const dashboard = await RaftFleet.dashboard({ port: 0 });
+for (const part of ["", "/app.js", "/style.css"]) {
+  const { status } = await fetch(`http://${dashboard.address}/dashboard${part}`);
+  assert.equal(status, 200, part);
+}
+await dashboard.close();
 await RaftFleet.deactivate();

@@ -1,7 +1,7 @@
 /** What the dashboard is told of this node: what it knows by itself, without a call to anybody. */
 import type { DashboardNode, DashboardSource } from "../dashboard/dashboard.ts";
 import type { Told } from "../dashboard/happenings.ts";
-import type { Sampled } from "../dashboard/history.ts";
+import { type Sampled, total } from "../dashboard/history.ts";
 import type { Counted, Counters } from "../dashboard/rates.ts";
 import type { GroupOfView, KeyspaceOfView, NodeOfView, NodeState } from "../dashboard/types.ts";
 import { DIRECTORY_NAME, type DirectoryState, type KeyspaceEntry } from "../directory/state.ts";
@@ -180,7 +180,7 @@ function keyspaceOf(
   return {
     name,
     count: shards.length,
-    keys: shards.reduce((sum, { statistics }) => sum + (statistics?.keys ?? 0), 0),
+    keys: total(shards.map(({ statistics }) => statistics?.keys ?? null)),
     shards: shards.slice(0, DASHBOARD_SHARDS_MAX).map(({ statistics, lock, ...shard }) => ({
       ...{ name: shard.name, start: shard.start, end: shard.end, doing: doing(lock) },
       keys: statistics?.keys ?? null,
@@ -197,7 +197,7 @@ function sampledOf(directory: DirectoryState | undefined): Sampled[] {
   return known.slice(0, DASHBOARD_KEYSPACES_MAX).map(({ name, shards }) => ({
     name,
     shards: shards.map(({ start, statistics }) => ({
-      ...{ start, load: statistics?.load ?? 0, keys: statistics?.keys ?? 0 },
+      ...{ start, load: statistics?.load ?? null, keys: statistics?.keys ?? null },
     })),
   }));
 }

@@ -15,8 +15,9 @@ export interface Sampled {
   readonly name: string;
   readonly shards: readonly {
     readonly start: number;
-    readonly load: number;
-    readonly keys: number;
+    /** Load and keys are `null` until they are reported. */
+    readonly load: number | null;
+    readonly keys: number | null;
   }[];
 }
 
@@ -33,7 +34,7 @@ export class History {
   /** Takes in how things are, lets go what is too old, and gives the marks that are new. */
   add(at: number, rates: Rates, keyspaces: readonly Sampled[]): Mark[] {
     const followed = keyspaces.slice(0, DASHBOARD_KEYSPACES_MAX);
-    const cells: Record<string, readonly number[]> = {};
+    const cells: Record<string, Sample["cells"][string]> = {};
     const fresh: Mark[] = [];
     for (const { name, shards } of followed) {
       cells[name] = cellsOf(shards);
@@ -69,14 +70,23 @@ export class History {
 }
 
 /** Neighbours become one cell, with what they have together, where there are too many. */
-function cellsOf(shards: Sampled["shards"]): number[] {
-  const together = Math.max(1, Math.ceil(shards.length / DASHBOARD_CELLS_MAX));
-  const cells: number[] = [];
-  for (let first = 0; first < shards.length; first += together) {
-    const some = shards.slice(first, first + together);
-    const load = some.reduce((sum, one) => sum + one.load, 0);
-    const keys = some.reduce((sum, one) => sum + one.keys, 0);
-    cells.push(some[0]?.start ?? 0, load, keys);
+function cellsOf(shards: Sampled["shards"]): (number | null)[] {
+  const width = Math.max(1, Math.ceil(shards.length / DASHBOARD_CELLS_MAX));
+  const cells: (number | null)[] = [];
+  for (let first = 0; first < shards.length; first += width) {
+    const some = shards.slice(first, first + width);
+    const together = (of: "load" | "keys") => total(some.map((one) => one[of]));
+    cells.push(some[0]?.start ?? 0, together("load"), together("keys"));
   }
   return cells;
+}
+
+/** The sum; unknown as soon as a part of it is. */
+export function total(parts: readonly (number | null)[]): number | null {
+  let sum = 0;
+  for (const part of parts) {
+    if (part === null) return null;
+    sum += part;
+  }
+  return sum;
 }

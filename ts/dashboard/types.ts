@@ -27,8 +27,9 @@ export interface Sample {
   /**
    * For each keyspace, `CELL_NUMBERS` numbers in turn for each of its shards, in order of hash
    * values: the first hash value, the load of the last statistics interval, the number of keys.
+   * Load and keys are `null` until the shard's leader has reported them for its range.
    */
-  readonly cells: Readonly<Record<string, readonly number[]>>;
+  readonly cells: Readonly<Record<string, readonly (number | null)[]>>;
 }
 
 /** Numbers of a cell in `Sample.cells`. */
@@ -96,7 +97,8 @@ export interface KeyspaceOfView {
   readonly name: string;
   /** How many shards there are; `shards` may list fewer. */
   readonly count: number;
-  readonly keys: number;
+  /** `null` while those of a shard are not counted. */
+  readonly keys: number | null;
   readonly shards: readonly ShardOfView[];
 }
 

@@ -33,6 +33,7 @@ export class Events {
   /** Shows what happened. */
   update({ happenings }: View): void {
     this.none.hidden = happenings.length > 0;
+    say(part("events-count"), happenings.length === 0 ? "" : `${happenings.length}, newest first`);
     this.parts.update(
       [...happenings].reverse(),
       ({ number, at }) => `${at} ${number}`,

@@ -1,5 +1,6 @@
 /** Rates and latencies: the numbers of now, each with its last minutes. */
 import type { Latency, Rates, Sample, View } from "../types.ts";
+import { carried, keysOf } from "./cells.ts";
 import { make, part, say, scrolls } from "./dom.ts";
 import { clock, count, duration, of, short } from "./format.ts";
 import type { Model } from "./model.ts";
@@ -10,10 +11,10 @@ interface Tile {
   readonly title: string;
   readonly unit: string;
   /** The number, without its unit. */
-  value(view: View): string;
+  value(view: View, samples: readonly Sample[]): string;
   more(view: View): string;
   /** What is drawn of each sample; `null` draws nothing. */
-  of(sample: Sample): number | null;
+  drawn(samples: readonly Sample[]): (number | null)[];
 }
 
 const TILES: readonly Tile[] = [
@@ -21,21 +22,25 @@ const TILES: readonly Tile[] = [
     ...{ title: "Commands", unit: "/ s" },
     value: ({ sample }) => short(sample.rates.commandsPerSecond),
     more: ({ sample }) => `${count(sample.rates.inFlight)} in flight`,
-    of: ({ rates }) => rates.commandsPerSecond,
+    drawn: (samples) => samples.map(({ rates }) => rates.commandsPerSecond),
   },
   {
     ...{ title: "Queries", unit: "/ s" },
     value: ({ sample }) => short(sample.rates.queriesPerSecond),
     more: () => "",
-    of: ({ rates }) => rates.queriesPerSecond,
+    drawn: (samples) => samples.map(({ rates }) => rates.queriesPerSecond),
   },
   latencyTile("A command takes", ({ command }) => command),
   latencyTile("A query takes", ({ query }) => query),
   {
     ...{ title: "Keys", unit: "" },
-    value: (view) => short(keysOf(view)),
-    more: (view) => `in ${of(sum(view.keyspaces.map(({ count: shards }) => shards)), "shard")}`,
-    of: ({ cells }) => sum(Object.values(cells).map((numbers) => keysOfCells(numbers))),
+    // As they were last counted: those of a shard that was just split or merged are not at once.
+    value: (_, samples) => short(carried(samples.map(keysOf)).at(-1) ?? 0),
+    more: ({ keyspaces }) => {
+      const shards = keyspaces.reduce((sum, keyspace) => sum + keyspace.count, 0);
+      return `in ${of(shards, "shard")}`;
+    },
+    drawn: (samples) => carried(samples.map(keysOf)),
   },
 ];
 
@@ -58,9 +63,9 @@ export class Glance {
   /** Shows how things are. */
   update(view: View, { samples }: Model): void {
     for (const { tile, value, more, spark } of this.tiles) {
-      say(value, tile.value(view));
+      say(value, tile.value(view, samples));
       say(more, tile.more(view));
-      spark.update(samples.map((sample) => tile.of(sample)));
+      spark.update(tile.drawn(samples));
     }
     if (!this.details.open) return;
     const rows = samples.filter(
@@ -81,7 +86,7 @@ function latencyTile(title: string, find: (rates: Rates) => Latency): Tile {
       const { p99 } = find(sample.rates);
       return p99 === null ? "none just now" : `99 of 100 ${text(p99)}`;
     },
-    of: ({ rates }) => find(rates).p99,
+    drawn: (samples) => samples.map(({ rates }) => find(rates).p99),
   };
 }
 
@@ -104,23 +109,11 @@ function rateTable(): Table<Sample> {
   return new Table<Sample>("Rates and latencies over the last minutes, newest first", [
     { title: "Time", text: ({ at }) => clock(at) },
     { title: "Commands / s", kind: "number", text: ({ rates }) => short(rates.commandsPerSecond) },
-    { title: "half take", kind: "number", text: ({ rates }) => seconds(rates.command.median) },
+    { title: "Command, half", kind: "number", text: ({ rates }) => seconds(rates.command.median) },
     { title: "99 of 100", kind: "number", text: ({ rates }) => seconds(rates.command.p99) },
     { title: "Queries / s", kind: "number", text: ({ rates }) => short(rates.queriesPerSecond) },
-    { title: "half take", kind: "number", text: ({ rates }) => seconds(rates.query.median) },
+    { title: "Query, half", kind: "number", text: ({ rates }) => seconds(rates.query.median) },
     { title: "99 of 100", kind: "number", text: ({ rates }) => seconds(rates.query.p99) },
     { title: "In flight", kind: "number", text: ({ rates }) => count(rates.inFlight) },
   ]);
-}
-
-function keysOf({ keyspaces }: View): number {
-  return sum(keyspaces.map(({ keys }) => keys));
-}
-
-function keysOfCells(numbers: readonly number[]): number {
-  return sum(numbers.filter((_, at) => at % 3 === 2));
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

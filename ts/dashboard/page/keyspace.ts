@@ -13,6 +13,8 @@ import { Table } from "./table.ts";
 import { Waterfall } from "./waterfall.ts";
 
 const DIAMOND = "M6 1 11 6 6 11 1 6Z";
+/** What a sample says holds until the next: the newest has its row as well. */
+const SAMPLE_MS = 1_000;
 /** A table of so many shards is open from the start. */
 const OPEN_SHARDS_MAX = 16;
 
@@ -21,7 +23,7 @@ export class KeyspacePart {
   readonly element: HTMLElement;
   private readonly meta = make("p", { class: "meta" });
   private readonly band = new Band();
-  private readonly pointed = make("p", { class: "pointed" });
+  private readonly pointed = make("span", { class: "pointed" });
   private readonly waterfall: Waterfall;
   private readonly times = make("div", { class: "times", attributes: { "aria-hidden": "true" } });
   private readonly ramp = make("span", { class: "ramp" });
@@ -48,7 +50,6 @@ export class KeyspacePart {
       make("div", { class: "picture" }, picture),
       axis(),
       this.legend(),
-      this.pointed,
       table,
       this.past,
     ]);
@@ -60,7 +61,8 @@ export class KeyspacePart {
     const { metric, samples } = model;
     const load = keyspace.shards.reduce((sum, shard) => sum + (shard.load ?? 0), 0);
     const interval = per(view.loadInterval);
-    say(this.meta, `${of(all, "shard")}, ${of(keys, "key")}, load ${short(load)} ${interval}`);
+    const counted = keys === null ? "keys are being counted" : of(keys, "key");
+    say(this.meta, `${of(all, "shard")}, ${counted}, load ${short(load)} ${interval}`);
     const past = (view.at - (samples[0]?.at ?? view.at)) / 1000;
     const span = spanOf(past);
     this.showTimes(span.labels, span.seconds);
@@ -71,7 +73,13 @@ export class KeyspacePart {
     const { backgroundColor, color } = getComputedStyle(this.element);
     const marks = view.marks.filter((mark) => mark.keyspace === name);
     this.waterfall.update({
-      ...{ keyspace: name, samples: recent, marks, now: view.at, seconds: span.seconds },
+      ...{
+        keyspace: name,
+        samples: recent,
+        marks,
+        now: view.at + SAMPLE_MS,
+        seconds: span.seconds,
+      },
       ...{ metric, most, heat, ground: backgroundColor, ink: color },
     });
     say(this.most, metric === "keys" ? of(most, "key") : `load ${short(most)} ${interval}`);
@@ -92,7 +100,8 @@ export class KeyspacePart {
         text,
       ]);
     const scale = make("span", {}, ["0", this.ramp, this.most]);
-    return make("div", { class: "legend" }, [scale, entry("split", true), entry("merge", false)]);
+    const marks = [entry("split", true), entry("merge", false)];
+    return make("div", { class: "legend" }, [scale, ...marks, this.pointed]);
   }
 
   private showTimes(labels: readonly number[], seconds: number): void {

@@ -70,7 +70,7 @@ class ZonePart {
 class NodePart {
   readonly element: HTMLElement;
   private readonly name = make("span", { class: "mono" });
-  private readonly own = make("span", { class: "tag", text: "serves this page" });
+  private readonly own = make("span", { class: "tag", text: "this page" });
   private readonly health = make("span");
   private readonly where = make("span", { class: "where mono" });
   private readonly groups = make("span", { class: "share" });

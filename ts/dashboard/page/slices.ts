@@ -1,6 +1,6 @@
 /** The last minutes of a keyspace in a few rows: the heat map for those who read tables. Pure. */
 import type { Mark, Sample } from "../types.ts";
-import { cellsOf } from "./cells.ts";
+import { carried, cellsOf, keysOf } from "./cells.ts";
 import { share } from "./format.ts";
 
 /** A part of the time that is kept. */
@@ -8,7 +8,7 @@ export interface Slice {
   /** Its first and last sample, milliseconds since 1970. */
   readonly from: number;
   readonly to: number;
-  /** At its end. */
+  /** At its end; the keys as they were last counted. */
   readonly shards: number;
   readonly keys: number;
   /** Mean load of the whole keyspace. */
@@ -46,13 +46,13 @@ function inSlot(marks: readonly Mark[], slot: number): Mark[] {
 function sliceOf(samples: readonly Sample[], keyspace: string, marks: readonly Mark[]): Slice {
   const cells = samples.map((sample) => cellsOf(sample, keyspace));
   const last = cells.at(-1) ?? [];
-  const total = cells.flat().reduce((sum, { load }) => sum + load, 0);
-  const hot = cells.flat().reduce((a, b) => (b.load > a.load ? b : a), last[0] ?? NOTHING);
+  const total = cells.flat().reduce((sum, { load }) => sum + (load ?? 0), 0);
+  const hot = cells.flat().reduce((a, b) => ((b.load ?? 0) > (a.load ?? 0) ? b : a), NOTHING);
   return {
     from: samples[0]?.at ?? 0,
     to: samples.at(-1)?.at ?? 0,
     shards: last.length,
-    keys: last.reduce((sum, { keys }) => sum + keys, 0),
+    keys: carried(samples.map(keysOfKeyspace(keyspace))).at(-1) ?? 0,
     load: total / Math.max(1, samples.length),
     hottest: hot.load === 0 ? "none" : `from ${hot.start}, ${share(hot.start, hot.end)}`,
     splits: marks.filter(({ kind }) => kind === "split").length,
@@ -61,3 +61,7 @@ function sliceOf(samples: readonly Sample[], keyspace: string, marks: readonly M
 }
 
 const NOTHING = { start: 0, end: 0, load: 0, keys: 0 };
+
+function keysOfKeyspace(keyspace: string): (sample: Sample) => number | null {
+  return ({ at, rates, cells }) => keysOf({ at, rates, cells: { only: cells[keyspace] ?? [] } });
+}

@@ -76,6 +76,7 @@ export class Waterfall {
 
 function said({ start, end, load, keys }: Cell): string {
   const range = `from ${start}, ${share(start, end)} of the range`;
+  if (load === null || keys === null) return `${range}: not counted yet`;
   return `${range}: load ${short(load)}, ${of(keys, "key")}`;
 }
 
@@ -93,9 +94,12 @@ function drawCells(canvas: Canvas, drawn: Drawn, width: number, height: number):
     for (const cell of cellsOf(sample, keyspace)) {
       const left = (cell.start / HASHES) * width;
       const right = (cell.end / HASHES) * width;
-      canvas.fillStyle = heat.of(cell[metric] / most);
-      // A little over the edge: rounding must leave no hairlines.
-      canvas.fillRect(left, top, right - left, bottom - top + 0.5);
+      const value = cell[metric];
+      if (value !== null) {
+        canvas.fillStyle = heat.of(value / most);
+        // A little over the edge: rounding must leave no hairlines.
+        canvas.fillRect(left, top, right - left, bottom - top + 0.5);
+      }
       if (cell.start === 0) continue;
       canvas.fillStyle = ground;
       canvas.fillRect(left - 1, top, 2, bottom - top + 0.5);
