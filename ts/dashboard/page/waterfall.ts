@@ -108,8 +108,6 @@ function drawCells(canvas: Canvas, drawn: Drawn, width: number, height: number):
 }
 
 function drawMarks(canvas: Canvas, drawn: Drawn, width: number, height: number): void {
-  canvas.lineWidth = 1.5;
-  canvas.strokeStyle = drawn.ink;
   for (const { at, kind, hash, keyspace } of drawn.marks) {
     const y = ((drawn.now - at) / 1000 / drawn.seconds) * height;
     if (keyspace !== drawn.keyspace || y > height) continue;
@@ -122,8 +120,14 @@ function drawMarks(canvas: Canvas, drawn: Drawn, width: number, height: number):
     canvas.lineTo(x, inside + MARK_RADIUS);
     canvas.lineTo(x - MARK_RADIUS, inside);
     canvas.closePath();
+    // An edge of the ground's colour: the heat below may be as light or dark as the mark.
+    canvas.lineWidth = 4;
+    canvas.strokeStyle = drawn.ground;
+    canvas.stroke();
+    canvas.lineWidth = 1.5;
+    canvas.strokeStyle = drawn.ink;
+    canvas.stroke();
     canvas.fillStyle = kind === "split" ? drawn.ink : drawn.ground;
     canvas.fill();
-    canvas.stroke();
   }
 }
