@@ -75,6 +75,14 @@ async function verifies({ fleet }: RaftKVNode, names: readonly string[]): Promis
     ["counts_0", "equal"],
   ]);
   expect(verified).toBe(true);
+  const one = await fleet.admin.verify("alpha");
+  expect(one.groups).toMatchObject([{ group: "alpha", result: "equal" }]);
+  for (const [group, code] of [
+    ["alpa", "NOT_FOUND"],
+    ["RaftFleet.Fleet", "INVALID_ARGUMENT"],
+  ] as const) {
+    await expect(fleet.admin.verify(group)).rejects.toMatchObject({ code });
+  }
   for (const { replicas } of groups) {
     expect(replicas.map(({ node }) => node).sort()).toEqual([...names].sort());
     expect(new Set(replicas.map(({ checksum }) => checksum)).size).toBe(1);

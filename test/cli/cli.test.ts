@@ -41,6 +41,7 @@ describe("on a node", () => {
       [["shards", "counts"], /^█+ +counts_0 +60 /m, [{ name: "counts_0", keys: 60 }]],
       [["top"], /^counts_0 /m, { shards: [{ shard: "counts_0" }] }],
       [["verify"], /^counts_0 +\d+ +equal +[0-9a-f]{16} on 1 replica$/m, { verified: true }],
+      [["verify", "counts_0"], /^counts_0 +\d+ +equal /m, { verified: true }],
       [["get", "counts", "key-7"], /^1$/m, { found: true, value: 1 }],
     ];
     for (const [args, text, document] of expected) {

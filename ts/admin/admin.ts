@@ -136,10 +136,11 @@ export class AdminFunctions {
   /**
    * Compares all replicas of every shard and every program's group at the same index of their log.
    * It costs a pass over each replica's state. The comparisons that run by themselves deal with what
-   * differs, and tell of it by the event `replicaDivergence`.
+   * differs, and tell of it by the event `replicaDivergence`. With `group`, the name of a shard or
+   * group, its replicas alone are compared. @throws `NOT_FOUND`
    */
-  async verify(): Promise<VerifyView> {
-    return verify(this.ports());
+  async verify(group?: string): Promise<VerifyView> {
+    return verify(this.ports(), group === undefined ? undefined : text("group", group));
   }
 
   /** What is stored under a key, as JSON; the module is not asked. @throws `NO_SUCH_KEYSPACE` */

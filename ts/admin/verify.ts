@@ -3,19 +3,19 @@
  * each replica compute a checksum of its state at that index, and each node is asked for its own.
  * raft-kv's own groups are left out: no code of a user runs in them.
  */
+import { RaftKVError } from "../errors.ts";
 import type { FleetGroup } from "../fleet/state.ts";
 import { VERIFIED_AT_ONCE } from "../limits.ts";
+import { findGroup } from "./finding.ts";
 import type { AdminPorts } from "./ports.ts";
 import type { GroupChecksums, ReplicaChecksum, VerifyView } from "./types.ts";
 
 /** A check that another one ended is begun again so often. */
 const ATTEMPTS = 3;
 
-/** See the head of this file. */
-export async function verify(ports: AdminPorts): Promise<VerifyView> {
-  const left = [...ports.fleet().groups.values()].filter(
-    ({ state, system, created }) => state === "active" && !system && created,
-  );
+/** See the head of this file. With `name` that group alone. @throws `NOT_FOUND`, `INVALID_ARGUMENT` */
+export async function verify(ports: AdminPorts, name?: string): Promise<VerifyView> {
+  const left = name === undefined ? comparable(ports) : [named(ports, name)];
   const groups: GroupChecksums[] = [];
   const work = async () => {
     for (let group = left.shift(); group !== undefined; group = left.shift()) {
@@ -25,6 +25,19 @@ export async function verify(ports: AdminPorts): Promise<VerifyView> {
   await Promise.all(Array.from({ length: VERIFIED_AT_ONCE }, work));
   groups.sort((a, b) => a.group.localeCompare(b.group, "en", { numeric: true }));
   return { verified: groups.every(({ result }) => result === "equal"), groups };
+}
+
+function comparable(ports: AdminPorts): FleetGroup[] {
+  return [...ports.fleet().groups.values()].filter(
+    ({ state, system, created }) => state === "active" && !system && created,
+  );
+}
+
+function named(ports: AdminPorts, name: string): FleetGroup {
+  const group = findGroup(ports, name);
+  if (!group.system) return group;
+  const message = `no program's code runs in ${name}: there is nothing to compare`;
+  throw new RaftKVError("INVALID_ARGUMENT", message, { group: name });
 }
 
 async function checksumsOf(ports: AdminPorts, group: FleetGroup): Promise<GroupChecksums> {

@@ -42,7 +42,12 @@ const VERBS: readonly Verb[] = [
     takes: ["node"],
     run: (admin, { node }) => admin.safeToStop(node as string),
   },
-  { name: "verify", looks: false, takes: [], run: (admin) => admin.verify() },
+  {
+    name: "verify",
+    looks: false,
+    takes: ["group"],
+    run: (admin, { group }) => admin.verify(group as string | undefined),
+  },
   { name: "sysdump", looks: true, takes: [], run: (admin) => admin.sysdump() },
   {
     name: "transfer-leader",

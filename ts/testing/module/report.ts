@@ -42,6 +42,7 @@ export interface ModuleReport {
   readonly commands: number;
   /** Queries that were run, each twice. */
   readonly queries: number;
+  /** All of it in words, a problem a line. */
   toString(): string;
 }
 
