@@ -207,3 +207,47 @@ describe("when routes change", () => {
     expect(sent.slice(2)).toEqual([{ request: 1, route: KEYSPACE, retry: true }]);
   });
 });
+
+describe("a request that waits behind another on its key", () => {
+  const MOVED_TO = GROUP + 5;
+
+  /** Both were sent to the old shard; the first got no answer there, the second was sent on. */
+  const firstLost = async () => {
+    void client.command(KEYSPACE, "a", "first").catch(() => undefined);
+    await tick();
+    void client.command(KEYSPACE, "a", "second").catch(() => undefined);
+    await tick();
+    client.refused(1, REFUSED.notLeader, true);
+    client.settled(2, new Refusal("MOVED", "there", MOVED_TO));
+    sent = [];
+  };
+
+  it("goes by the way that the other goes, which would be overtaken else", async () => {
+    await firstLost();
+    client.leaderAppeared();
+    await tick();
+    expect(sent.map(({ request, route }) => [request, route])).toEqual([
+      [1, KEYSPACE],
+      [2, KEYSPACE],
+    ]);
+  });
+
+  it("goes by the new routes with the other when they change meanwhile", async () => {
+    void client.command(KEYSPACE, "a", "first").catch(() => undefined);
+    await tick();
+    client.settled(1, new Refusal("MOVED", "there", MOVED_TO));
+    await tick();
+    client.refused(1, REFUSED.notLeader, true);
+    client.routesChanging(KEYSPACE, () => true);
+    groups.set(KEYSPACE, MOVED_TO + 1);
+    sent = [];
+    client.leaderAppeared();
+    await tick();
+    void client.command(KEYSPACE, "a", "second").catch(() => undefined);
+    await tick();
+    expect(sent.map(({ request, route }) => [request, route])).toEqual([
+      [1, KEYSPACE],
+      [2, KEYSPACE],
+    ]);
+  });
+});

@@ -31,7 +31,7 @@ import {
   DEFAULT_CALL_MS,
 } from "./call.ts";
 import { CallClock } from "./call-clock.ts";
-import { asError, commandError, rejected, withOutcome } from "./failure.ts";
+import { asError, commandError, rejected, storageFailure, withOutcome } from "./failure.ts";
 import { Fences } from "./fences.ts";
 import { Held } from "./held.ts";
 import { type Chunk, groupRoute, NO_KEY, Outbox } from "./outbox.ts";
@@ -175,7 +175,7 @@ export class Client {
         this.fail(state, this.error(state, "OVERLOADED"));
         return;
       case REFUSED.storageFailed:
-        this.fail(state, this.storageError(state));
+        this.fail(state, storageFailure(this.context, state.home, outcomeOf(state)));
         return;
       default:
         // A group that stopped while the node is open: the retry learns why.
@@ -212,6 +212,8 @@ export class Client {
   routesChanging(route: number, moves: (hash: number) => boolean): void {
     this.flush();
     for (const state of this.underWay.moving(route, moves)) {
+      // Where it was sent on to may have given the key away: what is called later goes past there.
+      if (state.waiting) state.route = state.home;
       if (state.waiting || state.fenced) continue;
       const later = this.requests.slow.get(this.fences.raise(state) ?? 0);
       if (later !== undefined) putBehind(later, this.clock.now());
@@ -320,21 +322,25 @@ export class Client {
     const { fenced } = state;
     const isLast = fenced ? this.fences.lower(state) : state.waiting && !state.behind;
     if (isLast) this.release(state);
-    else if (fenced) this.sendHeld(this.fences.freed(holdKey(state)), true);
+    else if (fenced) this.sendHeld(this.fences.freed(holdKey(state)), state.route, true);
   }
 
   /** Sends what waited behind a request on the same key. */
   private release(state: SlowRequest): void {
     state.waiting = false;
     if (state.fenced) return;
-    this.sendHeld(this.held.release(holdKey(state)), false);
+    this.sendHeld(this.held.release(holdKey(state)), state.route, false);
   }
 
-  /** Sends what was held back; `isFenced`: later requests on the key still wait for it. */
-  private sendHeld(requests: readonly number[], isFenced: boolean): void {
+  /**
+   * Sends what was held back, by the route of the request that it waited for: by another it could
+   * overtake that, or the rest. `isFenced`: later requests on the key still wait for it.
+   */
+  private sendHeld(requests: readonly number[], route: number, isFenced: boolean): void {
     for (const request of requests) {
       const follower = this.requests.slow.get(request);
       if (follower === undefined || !follower.behind) continue;
+      follower.route = route;
       setOff(follower, this.clock.now());
       if (isFenced) this.fences.add(follower);
       this.retries.add(follower);
@@ -353,13 +359,6 @@ export class Client {
     outcome: Outcome = outcomeOf(state),
   ): RaftKVError {
     return callError(code, outcome, this.context.target(state.home));
-  }
-
-  private storageError(state: SlowRequest): RaftKVError {
-    const cause = this.context.storageError();
-    const outcome = outcomeOf(state);
-    if (cause !== undefined) return withOutcome(cause, outcome);
-    return callError("STORAGE_FAILED", outcome, this.context.target(state.home));
   }
 
   private refusedByMachine(request: number, refusal: Refusal): void {

@@ -1,7 +1,7 @@
 /** The errors of calls that user code or a group's state refused. */
 import { RaftKVError } from "../errors.ts";
 import { Refusal } from "../machine/machine.ts";
-import type { CallTarget } from "./call.ts";
+import { type CallTarget, type ClientContext, callError } from "./call.ts";
 
 /** The error of a command that was refused for good. */
 export function commandError(refusal: Refusal, target: CallTarget): RaftKVError {
@@ -34,6 +34,17 @@ export function rejected(error: RaftKVError): Promise<never> {
 /** The same error, saying what is known of the command's effect. */
 export function withOutcome(error: RaftKVError, outcome: "unknown" | "not applied"): RaftKVError {
   return new RaftKVError(error.code, error.message, { cause: error, outcome });
+}
+
+/** The error of a request whose node's storage failed. */
+export function storageFailure(
+  context: ClientContext,
+  route: number,
+  outcome: "unknown" | "not applied",
+): RaftKVError {
+  const cause = context.storageError();
+  if (cause !== undefined) return withOutcome(cause, outcome);
+  return callError("STORAGE_FAILED", outcome, context.target(route));
 }
 
 /** Whatever was thrown, as an error of the public kind. */
