@@ -153,18 +153,64 @@ describe("splits and merges", () => {
     expect(directory.plan()).toEqual([]);
   });
 
-  test("a shard that was just split or merged waits for its period", () => {
+  test("a shard that came of a split and still has too many keys is split again at once", () => {
+    const directory = new Directory();
+    directory.open("kv");
+    directory.report({ kv_0: 300 });
+    directory.finish(directory.plan()[0]!.id);
+    directory.report({ kv_0: 150, [`kv_${HALF}`]: 150 });
+    expect(nextStartAt(directory.state, INELIGIBLE_MS)).toBe(directory.now);
+    expect(directory.plan().length).toBe(2);
+  });
+
+  test("a shard that was just split waits for its period if only its load is too high", () => {
+    const directory = new Directory();
+    directory.open("kv", { maxLoadPerShard: 10 });
+    directory.report({ kv_0: 101 });
+    directory.finish(directory.plan()[0]!.id);
+    const changedAt = directory.now;
+    directory.now += 10;
+    const figures = { ...directory.shards()[0]!.shard, keyspace: "kv", keys: 60, size: 0 };
+    directory.send({ type: "report", shards: [{ ...figures, load: 11 }] });
+    expect(directory.plan()).toEqual([]);
+    expect(nextStartAt(directory.state, INELIGIBLE_MS)).toBe(changedAt + INELIGIBLE_MS);
+    directory.now = changedAt + INELIGIBLE_MS;
+    expect(directory.plan()).toMatchObject([{ kind: "split", sender: { name: "kv_0" } }]);
+  });
+
+  test("shards that were just split are not merged before their period is over", () => {
     const directory = new Directory();
     directory.open("kv");
     directory.report({ kv_0: 101 });
     directory.finish(directory.plan()[0]!.id);
     const changedAt = directory.now;
-    directory.now += 10;
-    directory.report({ kv_0: 101, [`kv_${HALF}`]: 0 });
+    directory.report({ kv_0: 1, [`kv_${HALF}`]: 1 });
     expect(directory.plan()).toEqual([]);
     expect(nextStartAt(directory.state, INELIGIBLE_MS)).toBe(changedAt + INELIGIBLE_MS);
-    directory.now = changedAt + INELIGIBLE_MS;
-    expect(directory.plan().length).toBe(1);
+  });
+
+  test("a shard that was just merged is not split before its period is over", () => {
+    const directory = withShards({ kv_0: 10, [`kv_${HALF}`]: 10 });
+    directory.finish(directory.plan()[0]!.id);
+    const changedAt = directory.now;
+    directory.report({ kv_0: 101 });
+    expect(directory.plan()).toEqual([]);
+    expect(nextStartAt(directory.state, INELIGIBLE_MS)).toBe(changedAt + INELIGIBLE_MS);
+  });
+
+  test("a split that was given up is tried again after the period", () => {
+    const directory = new Directory();
+    directory.open("kv");
+    directory.report({ kv_0: 300 });
+    directory.finish(directory.plan()[0]!.id);
+    directory.report({ kv_0: 150 });
+    const [split] = directory.plan();
+    directory.send({ type: "fail", workflow: split!.id, step: "createGroup", reason: "no" });
+    directory.finish(split!.id);
+    const changedAt = directory.now;
+    directory.report({ kv_0: 150 });
+    expect(directory.plan()).toEqual([]);
+    expect(nextStartAt(directory.state, INELIGIBLE_MS)).toBe(changedAt + INELIGIBLE_MS);
   });
 
   test("figures of another range than the present one are not taken", () => {

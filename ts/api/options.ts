@@ -52,7 +52,10 @@ export interface NodeOptions {
   readonly workflowExecutionInterval?: number | undefined;
   /** Milliseconds after which another node takes over a workflow that makes no progress. */
   readonly workflowLockPeriod?: number | undefined;
-  /** Milliseconds in which a shard that was split or merged is left alone. */
+  /**
+   * Milliseconds in which a shard that was split or merged is left alone. A shard that came of a
+   * split and is still above `maxKeysPerShard` or `maxSizePerShard` is split again at once.
+   */
   readonly shardIneligiblePeriodAfterSplitOrMerge?: number | undefined;
   /** Milliseconds between two steps of balancing groups over nodes. */
   readonly balancingInterval?: number | undefined;

@@ -39,7 +39,9 @@ export function splitCandidates(state: DirectoryState, ineligiblePeriod: number)
       if (shard.lock !== null || statistics === null || shard.end - shard.start < 2) continue;
       const ratio = loadRatio(keyspace.policy, statistics);
       if (!(ratio > 1) || statistics.keys < 2) continue;
-      const eligibleAt = shard.changedAt + ineligiblePeriod;
+      const eligibleAt = isExact(keyspace, shard)
+        ? shard.changedAt
+        : shard.changedAt + ineligiblePeriod;
       found.push({ kind: "split", keyspace, shard, ratio, eligibleAt });
     }
   }
@@ -82,6 +84,16 @@ export function eligible<C extends { readonly eligibleAt: number }>(
   return candidates
     .filter(({ eligibleAt }) => eligibleAt <= now || eligibleAt > now + ineligiblePeriod)
     .slice(0, CANDIDATES_OF_A_KIND);
+}
+
+/**
+ * Whether a shard came of a split and is above its policy's thresholds by what is known exactly of
+ * it: waiting would change nothing, as its load, which has to be measured anew, does not count. What
+ * is above one threshold is not below half of it, so such a split is not followed by a merge.
+ */
+function isExact({ policy }: KeyspaceEntry, { changedBy, statistics }: ShardEntry): boolean {
+  if (changedBy !== "split" || statistics === null) return false;
+  return loadRatio(policy, { ...statistics, load: 0 }) > 1;
 }
 
 function hasThreshold({ policy }: KeyspaceEntry): boolean {

@@ -44,11 +44,13 @@ function applyStep(
     const { token } = workflow.receiver;
     const name = shardName(workflow.keyspace, 0);
     const first = { name, token, group, start: 0, end: HASH_SPACE, changedAt: 0 };
-    return withShards(state, workflow.keyspace, () => [{ ...first, lock: null, statistics: null }]);
+    return withShards(state, workflow.keyspace, () => [
+      { ...first, changedBy: null, lock: null, statistics: null },
+    ]);
   }
   if (workflow.kind === "split" && workflow.step === "handOver") {
     const { id, sender, receiver, start, end } = workflow;
-    const changed = { lock: id, changedAt: now, statistics: null };
+    const changed = { lock: id, changedAt: now, changedBy: "split", statistics: null } as const;
     const added = { ...receiver, group: receiver.group ?? 0, start, end, ...changed };
     return withShards(state, workflow.keyspace, (shards) =>
       shards.flatMap((shard) =>
@@ -58,7 +60,7 @@ function applyStep(
   }
   if (workflow.kind === "merge" && workflow.step === "handOver") {
     const { sender, receiver, end } = workflow;
-    const changed = { end, changedAt: now, statistics: null };
+    const changed = { end, changedAt: now, changedBy: "merge", statistics: null } as const;
     return withShards(state, workflow.keyspace, (shards) =>
       shards
         .filter((shard) => shard.name !== sender.name)
@@ -70,8 +72,9 @@ function applyStep(
 
 /** The state without a workflow that is over, its shards unlocked. */
 function ended(state: DirectoryState, workflow: Workflow, now: number): DirectoryState {
+  const changedBy = workflow.step === "abort" ? { changedBy: "attempt" as const } : {};
   const free = (shard: ShardEntry): ShardEntry =>
-    shard.lock === workflow.id ? { ...shard, lock: null, changedAt: now } : shard;
+    shard.lock === workflow.id ? { ...shard, lock: null, changedAt: now, ...changedBy } : shard;
   const unlocked = withShards(state, workflow.keyspace, (shards) => shards.map(free));
   return withoutWorkflow(unlocked, workflow.id);
 }

@@ -36,6 +36,8 @@ export interface ShardEntry {
   readonly token: string;
   /** Time of the last split or merge, or of the attempt; 0 when there was none. */
   readonly changedAt: number;
+  /** What it was; `null` when there was none. */
+  readonly changedBy: "split" | "merge" | "attempt" | null;
   /** Id of the workflow that is changing this shard. */
   readonly lock: number | null;
   /** `null` until a report about exactly this range has come. */
