@@ -8,6 +8,9 @@ import { fileURLToPath } from "node:url";
 import { transformSync } from "esbuild";
 import { expect, it } from "vitest";
 import { attempt } from "../../scripts/steps.mjs";
+import { readArguments } from "../../ts/cli/arguments.ts";
+import type { Verb } from "../../ts/cli/verb.ts";
+import { VERBS_BY_AREA } from "../../ts/cli/verbs.ts";
 import { ERROR_CODES } from "../../ts/errors.ts";
 import { scratchDirectory } from "../process/support/programs.ts";
 
@@ -64,6 +67,26 @@ it("type-checks every program", async () => {
   const { output, code } = await attempt(tsc, ["-p", directory], { quiet: true });
   expect(output).toBe("");
   expect(code).toBe(0);
+});
+
+it("names verbs and options that the command line has", () => {
+  const verbs = new Map(
+    Object.values(VERBS_BY_AREA)
+      .flat()
+      .map((verb) => [verb.name, verb]),
+  );
+  let checked = 0;
+  for (const page of pages) {
+    const blocks = [...textOf(page).matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block);
+    for (const [, line = ""] of blocks.join("\n").matchAll(/\bnpx raft-kv ([^\n#|>;]+)/g)) {
+      const [name = "", ...words] = line.trim().split(/\s+/);
+      const verb = verbs.get(name);
+      expect(verb, `${page}: ${line}`).toBeDefined();
+      expect(() => readArguments(verb as Verb, words), `${page}: ${line}`).not.toThrow();
+      checked++;
+    }
+  }
+  expect(checked).toBeGreaterThan(15);
 });
 
 it("has links that lead somewhere", () => {
