@@ -261,6 +261,8 @@ export const RESTORE_BODY_BYTES_MAX = 32 * 1024 * 1024;
 
 /** Milliseconds between two looks at what the dashboard shows. */
 export const DASHBOARD_INTERVAL_MS = 1_000;
+/** Milliseconds between two questions of other nodes which groups they lead, while somebody looks. */
+export const DASHBOARD_LEADERS_MS = 5_000;
 /** Samples of loads that are kept: five minutes. */
 export const DASHBOARD_SAMPLES_MAX = 300;
 /** Splits and merges that are kept: what a picture of the samples has room for. */

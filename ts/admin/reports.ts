@@ -13,6 +13,7 @@ import { VERSION } from "../version.ts";
 /** Types of the calls between nodes. */
 const CALL = {
   report: "admin.report",
+  leads: "admin.leads",
   quorums: "admin.quorums",
   details: "admin.details",
   checksum: "admin.checksum",
@@ -64,6 +65,7 @@ export class NodeReports {
     this.context = context;
     const { calls } = context;
     calls.handle(CALL.report, () => this.report());
+    calls.handle(CALL.leads, async () => this.leads());
     calls.handle(CALL.quorums, ({ groups }) => this.quorums(groups as readonly number[]));
     calls.handle(CALL.details, () => context.details());
     calls.handle(CALL.checksum, (message) => this.checksum(message as unknown as CheckedState));
@@ -72,6 +74,19 @@ export class NodeReports {
   /** The reports of these nodes; `undefined` for one that does not answer. */
   reports(nodes: Iterable<number>): Promise<Map<number, NodeReport | undefined>> {
     return this.ask(nodes, CALL.report, {}, () => this.report());
+  }
+
+  /**
+   * Which of these nodes says of itself that it leads a group. No majority is asked for it, and so
+   * no group woken; a node that does not answer leads nothing here.
+   */
+  async leaders(nodes: Iterable<number>): Promise<Map<number, number>> {
+    const answers = await this.ask(nodes, CALL.leads, {}, async () => this.leads());
+    const leaders = new Map<number, number>();
+    for (const [node, groups] of answers) {
+      for (const group of groups ?? []) leaders.set(group, node);
+    }
+    return leaders;
   }
 
   /** The voters of those of these groups that a node leads which answers. */
@@ -134,6 +149,11 @@ export class NodeReports {
       }
       await pause(ADMIN_POLL_MS);
     }
+  }
+
+  private leads(): number[] {
+    const { host, storedGroups } = this.context;
+    return [...storedGroups()].filter((group) => host.replica(group)?.leading === true);
   }
 
   private async report(): Promise<NodeReport> {

@@ -1,4 +1,4 @@
-/** What the dashboard is told of this node: what it knows by itself, without a call to anybody. */
+/** What the dashboard is told of this node: what it knows by itself, and which groups others lead. */
 import type { DashboardNode, DashboardSource } from "../dashboard/dashboard.ts";
 import type { Told } from "../dashboard/happenings.ts";
 import { type Sampled, total } from "../dashboard/history.ts";
@@ -33,21 +33,51 @@ export function dashboardSource(
   active: () => ActiveNode | undefined,
   events: RaftKVEventEmitter,
 ): DashboardSource {
+  let shown: ShownNode | undefined;
   return {
     node() {
-      const node = active();
-      return node && shownNode(node);
+      const now = active();
+      if (shown?.active !== now) shown = now && new ShownNode(now);
+      return shown;
     },
     follow: (happened) => follow(events, happened),
   };
 }
 
-function shownNode(active: ActiveNode): DashboardNode {
-  return {
-    state: () => stateOf(active),
-    sampled: () => sampledOf(active.keyspaces.directory),
-    counters: () => countersOf(active),
-  };
+class ShownNode implements DashboardNode {
+  readonly active: ActiveNode;
+  /** Leaders of groups of which there is no replica here, as they told when they were asked. */
+  private elsewhere: ReadonlyMap<number, number> = new Map();
+
+  constructor(active: ActiveNode) {
+    this.active = active;
+  }
+
+  state(): NodeState {
+    return stateOf(this.active, this.elsewhere);
+  }
+
+  sampled(): Sampled[] {
+    return sampledOf(this.active.keyspaces.directory);
+  }
+
+  counters(): Counters {
+    return countersOf(this.active);
+  }
+
+  lookAround(): void {
+    const { fleet, host, duties, reports, nodeId } = this.active.core;
+    if (fleet.groups.values().every(({ id }) => host.replica(id) !== undefined)) return;
+    const gone = duties.unreachableNodes();
+    const others = [...fleet.nodes.keys()].filter((id) => id !== nodeId && !gone.has(id));
+    reports.leaders(others).then(
+      (leaders) => {
+        this.elsewhere = leaders;
+      },
+      // They are asked again soon, and this node may be closing.
+      () => undefined,
+    );
+  }
 }
 
 function follow(events: RaftKVEventEmitter, happened: (told: Told) => void): () => void {
@@ -88,10 +118,13 @@ function brief(node: string): string {
   return node.replace(/^node-/, "");
 }
 
-function stateOf({ core, keyspaces }: ActiveNode): NodeState {
+function stateOf(
+  { core, keyspaces }: ActiveNode,
+  elsewhere: ReadonlyMap<number, number>,
+): NodeState {
   const { fleet } = core;
   const all = [...fleet.groups.values()];
-  const groups = all.map((group) => groupOf(core, group));
+  const groups = all.map((group) => groupOf(core, group, elsewhere));
   const shown = [...groups].sort((a, b) => rank(a) - rank(b) || ORDER.compare(a.name, b.name));
   const leaders = new Map(groups.map(({ name, leader }) => [name, leader]));
   const known = [...(keyspaces.directory?.keyspaces.values() ?? [])].sort(byName);
@@ -149,9 +182,14 @@ function healthOf(node: FleetNode, isGone: boolean): NodeOfView["health"] {
   return node.drained === true ? "drained" : "active";
 }
 
-function groupOf(core: Core, group: FleetGroup): GroupOfView {
+function groupOf(
+  core: Core,
+  group: FleetGroup,
+  elsewhere: ReadonlyMap<number, number>,
+): GroupOfView {
   const { id, name, members } = group;
-  const leader = core.host.replica(id)?.leader ?? 0;
+  const replica = core.host.replica(id);
+  const leader = (replica === undefined ? elsewhere.get(id) : replica.leader) ?? 0;
   const isHere = isPartOf(group, core.nodeId);
   return {
     name,

@@ -1,10 +1,11 @@
 /**
  * What a node collects for its dashboard. Nothing before somebody looks for the first time; from
- * then on, once a second, what this node knows anyway: no other node is asked and no group woken.
+ * then on, once a second, what this node knows anyway. Only while somebody looks are other nodes
+ * asked, now and then, which groups they lead. No group is woken.
  */
 import type { SendPart } from "../admin/http/route.ts";
 import { RaftKVError } from "../errors.ts";
-import { DASHBOARD_INTERVAL_MS } from "../limits.ts";
+import { DASHBOARD_INTERVAL_MS, DASHBOARD_LEADERS_MS } from "../limits.ts";
 import { Happenings, type Told } from "./happenings.ts";
 import { History, type Sampled } from "./history.ts";
 import { type Counters, RecentRates } from "./rates.ts";
@@ -18,6 +19,8 @@ export interface DashboardNode {
   /** What is kept of every second, looked at or not. */
   sampled(): Sampled[];
   counters(): Counters;
+  /** Asks other nodes which groups they lead; what they answer is in a later state. */
+  lookAround(): void;
 }
 
 /** Where it all comes from. */
@@ -35,6 +38,8 @@ interface Collected {
   readonly happenings: Happenings;
   readonly timer: NodeJS.Timeout;
   readonly unfollow: () => void;
+  /** When other nodes were asked last, milliseconds since 1970. */
+  lookedAround: number;
   /** The newest view as a message, made once for all who look. */
   message: string | undefined;
 }
@@ -61,7 +66,7 @@ export class Dashboard implements StreamSource {
     this.collected = {
       ...{ history: new History(), rates: new RecentRates(), happenings, timer },
       unfollow: this.source.follow((told) => happenings.add(told)),
-      message: undefined,
+      ...{ lookedAround: 0, message: undefined },
     };
     this.collect();
   }
@@ -84,6 +89,7 @@ export class Dashboard implements StreamSource {
   private async stream(send: SendPart, signal: AbortSignal): Promise<void> {
     const { collected } = this;
     if (collected === undefined) return;
+    this.lookAround(collected);
     const past: Past = { samples: collected.history.samples };
     await send(message("past", past));
     while (!signal.aborted && this.collected === collected) {
@@ -116,7 +122,14 @@ export class Dashboard implements StreamSource {
     rates.add(node.counters());
     for (const mark of history.add(at, rates.get(), node.sampled())) happenings.add(toldOf(mark));
     collected.message = undefined;
+    if (this.waiting.size > 0) this.lookAround(collected);
     for (const wake of this.waiting) wake();
+  }
+
+  private lookAround(collected: Collected): void {
+    if (Date.now() - collected.lookedAround < DASHBOARD_LEADERS_MS) return;
+    collected.lookedAround = Date.now();
+    this.source.node()?.lookAround();
   }
 
   private next(signal: AbortSignal): Promise<void> {

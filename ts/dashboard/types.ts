@@ -61,14 +61,14 @@ export interface NodeOfView {
   readonly health: "active" | "unreachable" | "leaving" | "drained" | "purged";
   /** Groups in which it votes. */
   readonly voters: number;
-  /** Of the groups with a replica on the serving node, how many it leads. */
+  /** Groups that it leads, as far as the serving node knows. */
   readonly leads: number;
 }
 
 /** A consensus group. */
 export interface GroupOfView {
   readonly name: string;
-  /** `null`: none, or a group without a replica on the serving node. */
+  /** `null`: none, or none that the serving node knows of. */
   readonly leader: string | null;
   readonly members: readonly string[];
   readonly state: "ok" | "moving" | "new" | "removing" | "no leader";
@@ -86,7 +86,7 @@ export interface ShardOfView {
   readonly load: number | null;
   /** How far it has filled its policy: above 1 it is due to be split. */
   readonly filled: number;
-  /** `null`: none, or a shard without a replica on the serving node. */
+  /** `null`: none, or none that the serving node knows of. */
   readonly leader: string | null;
   /** A split or merge that it takes part in. */
   readonly doing: string | null;
@@ -102,7 +102,7 @@ export interface KeyspaceOfView {
   readonly shards: readonly ShardOfView[];
 }
 
-/** The cluster as the serving node knows it by itself. */
+/** The cluster as the serving node knows it. */
 export interface NodeState {
   /** The name of the serving node. */
   readonly node: string;

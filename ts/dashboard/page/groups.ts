@@ -47,5 +47,5 @@ export class Groups {
 
 function leaderOf({ leader, state }: GroupOfView): string {
   if (leader !== null) return brief(leader);
-  return state === "ok" || state === "moving" ? "elsewhere" : "–";
+  return state === "ok" || state === "moving" ? "not known" : "–";
 }

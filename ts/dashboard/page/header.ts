@@ -33,10 +33,7 @@ export class Header {
     }
     this.healthText = text;
     const served = `Served by ${brief(view.node)}, raft-kv ${view.version}.`;
-    const own =
-      "Rates and latencies are those of its own program; leaders of groups without a replica " +
-      "there are not known to it.";
-    say(part("footer"), `${served} ${own}`);
+    say(part("footer"), `${served} Rates and latencies are those of its own program.`);
   }
 
   /** Shows how the stream is. */
