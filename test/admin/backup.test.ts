@@ -2,6 +2,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { ClusterTarget } from "../../ts/admin/backup/target.ts";
+import type { AdminPorts } from "../../ts/admin/ports.ts";
+import { restoreBackup } from "../../ts/backup/restore.ts";
 import type { Key, NodeOptions, RaftKVNode } from "../../ts/index.ts";
 import { allKnow, startCluster } from "../node/support/cluster.ts";
 import { expectCode } from "../node/support/errors.ts";
@@ -161,6 +164,29 @@ describe("one node", () => {
       expect(await to.kv.query("kv", at, "get")).toEqual({ at, text: "x".repeat(500) });
     }
     await eventually("a split", async () => (await shardsOf(to, "kv")).length > 1);
+  });
+
+  test("entries whose shard was split unknown to the sender are sent again, to their new owner", async () => {
+    const from = await openNode();
+    await from.kv.registerKeyspace("kv", counterModule, null, POLICY);
+    for (let at = 0; at < 300; at++) await from.kv.command("kv", at, "add");
+    const directory = place();
+    await from.fleet.admin.backup(directory);
+    const to = await openNode();
+    await to.kv.openKeyspace("kv", counterModule, null, POLICY);
+    const { lifecycle } = to.fleet as unknown as { lifecycle: { adminPorts(): AdminPorts } };
+    const ports = lifecycle.adminPorts();
+    const before = ports.directory();
+    await to.fleet.admin.split("kv_0");
+    await to.fleet.admin.split("kv_67108864");
+    // What a node knows may be behind for a moment: here it is until entries were sent once.
+    let looks = 0;
+    const late: AdminPorts = Object.create(ports, {
+      directory: { value: () => (looks++ < 3 ? before : ports.directory()) },
+    });
+    await restoreBackup(directory, new ClusterTarget(late));
+    for (let at = 0; at < 300; at++) expect(await to.kv.query("kv", at, "get")).toBe(1);
+    expect(looks).toBeGreaterThan(3);
   });
 
   test("a key that has another value is left alone, unless it is to be overwritten", async () => {

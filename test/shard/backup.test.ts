@@ -84,7 +84,7 @@ describe("reading the owned entries", () => {
       { weight: 2, arbitrary: fc.constant("move" as const) },
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 150 }), (steps) => {
+      fc.property(fc.array(step, { minLength: 50, maxLength: 200, size: "max" }), (steps) => {
         const index = new Map();
         const groups = [
           new Group(1, LISTS, { start: 0, end: END }, index),
@@ -120,7 +120,7 @@ describe("reading the owned entries", () => {
           const { reading, wanted, got } = each;
           const keys = got.map(({ key }) => key);
           expect(new Set(keys).size).toBe(keys.length);
-          expect(new Map(got.map(({ key, value }) => [key, value]))).toEqual(wanted);
+          expect(new Map(got.map(({ key, value }) => [key, value]))).toStrictEqual(wanted);
           for (const { hash } of got)
             expect(hash >= reading.start && hash < reading.end).toBe(true);
         }
