@@ -2,13 +2,31 @@
 import { join } from "node:path";
 import { createNode, type DataModule } from "raft-kv";
 
-const counter: DataModule<number, number, number, null, number> = {
+/** What the groups run. */
+export const counter: DataModule<number, number, number, null, number> = {
   init: () => 0,
   command: (state, arg) => [state + arg, state + arg],
   query: (state) => state,
 };
 
 const WATCH_MS = 5000;
+/** Groups that are added, or used, at the same time. */
+const AT_ONCE = 50;
+
+/** Names of so many groups. */
+export function groupNames(groups: number): string[] {
+  return Array.from({ length: groups }, (_, at) => `group-${at}`);
+}
+
+/** Does something with each group, with some at the same time. */
+export async function inTurns(
+  names: readonly string[],
+  work: (name: string) => Promise<unknown>,
+): Promise<void> {
+  for (let at = 0; at < names.length; at += AT_ONCE) {
+    await Promise.all(names.slice(at, at + AT_ONCE).map(work));
+  }
+}
 
 function megabytes(bytes: number): number {
   return bytes / 1024 / 1024;
@@ -17,17 +35,12 @@ function megabytes(bytes: number): number {
 /** Opens a node with many groups on a directory, and watches it do nothing. */
 export async function measureIdleGroups(directory: string, groups: number) {
   const dataDir = join(directory, "idle");
-  const names = Array.from({ length: groups }, (_, at) => `group-${at}`);
+  const names = groupNames(groups);
   const before = process.memoryUsage().rss;
   const first = createNode({ dataDir });
   await first.fleet.activate("bench");
   const empty = process.memoryUsage().rss;
-  for (let at = 0; at < groups; at += 50) {
-    const some = names.slice(at, at + 50);
-    await Promise.all(
-      some.map((name) => first.fleet.addConsensusGroup(name, 3, { module: counter })),
-    );
-  }
+  await inTurns(names, (name) => first.fleet.addConsensusGroup(name, 3, { module: counter }));
   const memory = megabytes(process.memoryUsage().rss - empty);
   const cpu = process.cpuUsage();
   const watched = performance.now();

@@ -91,6 +91,17 @@ pub const ELECTION_MARGIN: Duration = Duration::from_millis(20);
 /// Followers stand at random times within this part of the election timeout.
 pub const ELECTION_SPREAD_DIVISOR: u32 = 3;
 
+/// Deadlines of followers are looked at this far apart at least: many that pass one after the other
+/// cost one wake-up of the node's timer.
+pub const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A group that was asked for nothing for this many heartbeat intervals rests. By then its
+/// followers have heard what is committed.
+pub const REST_AFTER_BEATS: u32 = 8;
+
+/// How often a group that rests is heard within one election timeout, at least.
+pub const RESTING_BEATS_PER_TIMEOUT: u32 = 2;
+
 /// Appends of one group to one member that wait for their answers.
 pub const APPENDS_IN_FLIGHT_MAX: usize = 64;
 

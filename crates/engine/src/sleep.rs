@@ -6,6 +6,10 @@
 //! started anew and knows no list, wakes it. A group that is not in the next list is awake, so what
 //! a leader no longer leads is never watched for longer than an election timeout.
 //!
+//! A member whose node answers nothing for as long as groups take to fall asleep keeps nobody awake
+//! as long as a majority has the list. It is told the list on and on; when it is back, it refuses
+//! what it does not follow or has not got in full, and is brought up to date.
+//!
 //! The first command, read or change of members wakes the group by one round that a quorum
 //! confirms.
 
@@ -86,6 +90,11 @@ impl GroupSleep {
         matches!(self.state(), ASLEEP | ROUSING)
     }
 
+    /// For how long nothing was asked of the group.
+    pub(crate) fn quiet(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(*self.active.lock())
+    }
+
     /// Something was asked of the group.
     pub(crate) fn touch(&self) {
         *self.active.lock() = Instant::now();
@@ -117,6 +126,8 @@ struct Follower {
     list: Vec<(u32, u64, u64)>,
     /// The newest version that it has.
     acknowledged: u64,
+    /// When it answered last, or was told first.
+    heard: Instant,
 }
 
 #[derive(Default)]
@@ -179,7 +190,7 @@ impl Sleeper {
         let unwelcome = leading.iter().filter(|group| refused.contains(&group.id));
         unwelcome.for_each(|group| self.wake(group));
         for group in leading {
-            let quiet = now.saturating_duration_since(*group.sleep.active.lock());
+            let quiet = group.sleep.quiet(now);
             if quiet < self.after || group.sleep.state() != AWAKE || !group.is_at_rest() {
                 continue;
             }
@@ -190,23 +201,43 @@ impl Sleeper {
         let mut lists = self.lists.lock();
         self.rebuild(&mut lists, leading);
         for group in leading {
-            let listed_at = group.sleep.listed_at.load(Ordering::SeqCst);
-            let has_list = |member: &Member| {
-                let follower = lists.followers.get(&member.node);
-                follower.is_some_and(|follower| follower.acknowledged >= listed_at)
-            };
-            if group.sleep.state() == DROWSY && group.other_members().iter().all(has_list) {
+            if group.sleep.state() == DROWSY && self.is_watched(&lists, group, now) {
                 group.sleep.change(DROWSY, ASLEEP);
             }
         }
         let version = lists.version;
         lists.followers.retain(|_, follower| {
-            let done = follower.list.is_empty() && follower.acknowledged == version;
+            let told = follower.acknowledged == version || self.is_away(follower, now);
+            let done = follower.list.is_empty() && told;
             if !done {
                 self.tell(follower, version);
             }
             !done
         });
+    }
+
+    fn is_away(&self, follower: &Follower, now: Instant) -> bool {
+        now.saturating_duration_since(follower.heard) > self.after
+    }
+
+    /// Whether all members that can be reached have the group on their list, and a majority does.
+    fn is_watched(&self, lists: &Lists, group: &Group, now: Instant) -> bool {
+        let listed_at = group.sleep.listed_at.load(Ordering::SeqCst);
+        let mut with = BTreeSet::from([group.node]);
+        for member in group.other_members() {
+            match lists.followers.get(&member.node) {
+                Some(follower) if follower.acknowledged >= listed_at => {
+                    with.insert(member.node);
+                }
+                Some(follower) if self.is_away(follower, now) => {}
+                _ => return false,
+            }
+        }
+        let sets = group.members.lock().voter_sets();
+        sets.iter().all(|voters| {
+            let watching = voters.iter().filter(|voter| with.contains(voter));
+            watching.count() > voters.len() / 2
+        })
     }
 
     fn rebuild(&self, lists: &mut Lists, leading: &[Arc<Group>]) {
@@ -230,6 +261,7 @@ impl Sleeper {
                     member,
                     list: Vec::new(),
                     acknowledged: 0,
+                    heard: Instant::now(),
                 });
                 follower.list.push((group.id, term, last));
             }
@@ -271,6 +303,7 @@ impl Sleeper {
         let Some(follower) = lists.followers.get_mut(&node) else {
             return;
         };
+        follower.heard = Instant::now();
         follower.acknowledged = if known {
             follower.acknowledged.max(version)
         } else {

@@ -1,8 +1,12 @@
 //! The one timer of a node, in place of openraft's ticks: it lets all groups that this node leads
 //! send their heartbeats in one go, and has followers that heard nothing stand for election.
 //!
-//! A follower's deadline is looked at when it passes: what was heard meanwhile moves it on. So an
-//! idle group costs about one look per election timeout, and a message costs one store.
+//! A follower's deadline is looked at when it passes, together with those that pass soon after: what
+//! was heard meanwhile moves it on. So an idle group costs about one look per election timeout, and
+//! a message costs one store.
+//!
+//! A group that nobody asked for anything rests: it is left out of some rounds of heartbeats, and
+//! is still heard [`RESTING_BEATS_PER_TIMEOUT`] times within each election timeout and lease.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -17,7 +21,10 @@ use tokio::time::Instant;
 
 use crate::elections;
 use crate::group::Group;
-use crate::limits::{ELECTION_MARGIN, ELECTION_SPREAD_DIVISOR};
+use crate::limits::{
+    ELECTION_MARGIN, ELECTION_SPREAD_DIVISOR, LOOK_INTERVAL, REST_AFTER_BEATS,
+    RESTING_BEATS_PER_TIMEOUT,
+};
 use crate::sleep::Sleeper;
 use crate::world::World;
 
@@ -28,15 +35,53 @@ struct Watched {
     deadlines: BinaryHeap<Reverse<(Instant, u32)>>,
 }
 
+/// When the timer is to do something next, and in which round of heartbeats it is.
+struct Rounds {
+    beat: Instant,
+    /// When it looked at deadlines last.
+    looked: Instant,
+    turn: u32,
+    /// It stood still, and nothing was sent for longer than it should.
+    late: bool,
+}
+
+/// In which rounds a group that rests is heard.
+#[derive(Clone, Copy)]
+struct Resting {
+    /// In one of so many.
+    every: u32,
+    /// How long a group was asked for nothing when it begins to rest.
+    after: Duration,
+}
+
+impl Resting {
+    fn new(heartbeat_interval: Duration, election_timeout: Duration) -> Self {
+        let longest = election_timeout / RESTING_BEATS_PER_TIMEOUT;
+        let every = longest.as_micros() / heartbeat_interval.as_micros().max(1);
+        Self {
+            every: u32::try_from(every).unwrap_or(u32::MAX).max(1),
+            after: heartbeat_interval.saturating_mul(REST_AFTER_BEATS),
+        }
+    }
+
+    /// Whether a group is left out of a round; as many groups are in each.
+    fn skips(self, turn: u32, group: u32, quiet: Duration) -> bool {
+        quiet >= self.after && !turn.wrapping_add(group).is_multiple_of(self.every)
+    }
+}
+
 /// See the module.
 pub(crate) struct Timer {
     heartbeat_interval: Duration,
     election_timeout: Duration,
+    resting: Resting,
     sleeper: Arc<Sleeper>,
     world: World,
     leading: Mutex<BTreeMap<u32, Arc<Group>>>,
     watched: Mutex<Watched>,
     changed: Notify,
+    /// A deadline is not to wait for others.
+    hurried: AtomicBool,
     stopped: AtomicBool,
     paused: AtomicBool,
 }
@@ -52,11 +97,13 @@ impl Timer {
         Self {
             heartbeat_interval,
             election_timeout,
+            resting: Resting::new(heartbeat_interval, election_timeout),
             sleeper,
             world,
             leading: Mutex::default(),
             watched: Mutex::default(),
             changed: Notify::new(),
+            hurried: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             paused: AtomicBool::new(false),
         }
@@ -99,6 +146,7 @@ impl Timer {
         let mut watched = self.watched.lock();
         watched.groups.insert(group.id, group.clone());
         watched.deadlines.push(Reverse((Instant::now(), group.id)));
+        self.hurried.store(true, Ordering::SeqCst);
         self.changed.notify_one();
     }
 
@@ -146,12 +194,18 @@ impl Timer {
 
     /// The task.
     pub(crate) async fn run(self: Arc<Self>) {
-        let mut beat = Instant::now();
+        let now = Instant::now();
+        let mut rounds = Rounds {
+            beat: now,
+            looked: now,
+            turn: 0,
+            late: false,
+        };
         while !self.stopped.load(Ordering::SeqCst) {
-            let Some(wake) = self.next(beat) else {
+            let Some(wake) = self.next(&rounds) else {
                 self.changed.notified().await;
                 // Nothing was to be sent meanwhile.
-                beat = Instant::now();
+                rounds.beat = Instant::now();
                 continue;
             };
             let sleep = tokio::time::sleep_until(wake);
@@ -163,26 +217,43 @@ impl Timer {
             if self.paused.load(Ordering::SeqCst) {
                 continue;
             }
-            let now = Instant::now();
-            if now.saturating_duration_since(wake) > self.heartbeat_interval {
-                // What others sent meanwhile has not been taken yet.
-                self.grant_time(now);
-            }
-            if now >= beat {
-                self.beat().await;
-                beat = now + self.heartbeat_interval;
-            }
+            self.act(wake, &mut rounds).await;
+        }
+    }
+
+    /// Does what is due, at or after the time for which it woke.
+    async fn act(&self, wake: Instant, rounds: &mut Rounds) {
+        let now = Instant::now();
+        if now.saturating_duration_since(wake) > self.heartbeat_interval {
+            // What others sent meanwhile has not been taken yet.
+            self.grant_time(now);
+            rounds.late = true;
+        }
+        if now >= rounds.beat {
+            self.beat(now, rounds).await;
+            rounds.beat = now + self.heartbeat_interval;
+            rounds.turn = rounds.turn.wrapping_add(1);
+            rounds.late = false;
+        }
+        if self.hurried.swap(false, Ordering::SeqCst) || now >= rounds.looked + LOOK_INTERVAL {
+            rounds.looked = now;
             self.elect(now).await;
         }
     }
 
-    fn next(&self, beat: Instant) -> Option<Instant> {
+    fn next(&self, rounds: &Rounds) -> Option<Instant> {
         if self.paused.load(Ordering::SeqCst) {
             return None;
         }
         let deadline = self.watched.lock().deadlines.peek().map(|next| next.0.0);
-        let beat = (!self.leading.lock().is_empty()).then_some(beat);
-        deadline.into_iter().chain(beat).min()
+        let look = deadline.map(|deadline| {
+            if self.hurried.load(Ordering::SeqCst) {
+                return deadline;
+            }
+            deadline.max(rounds.looked + LOOK_INTERVAL)
+        });
+        let beat = (!self.leading.lock().is_empty()).then_some(rounds.beat);
+        look.into_iter().chain(beat).min()
     }
 
     fn grant_time(&self, now: Instant) {
@@ -195,11 +266,14 @@ impl Timer {
         }
     }
 
-    async fn beat(&self) {
+    async fn beat(&self, now: Instant, rounds: &Rounds) {
         let leading: Vec<Arc<Group>> = self.leading.lock().values().cloned().collect();
         self.sleeper.beat(&leading);
-        let awake = leading.iter().filter(|group| group.sleep.beats());
-        let beats = awake.filter_map(|group| {
+        let heard = leading.iter().filter(|group| {
+            let rests = |quiet| self.resting.skips(rounds.turn, group.id, quiet);
+            group.sleep.beats() && (rounds.late || !rests(group.sleep.quiet(now)))
+        });
+        let beats = heard.filter_map(|group| {
             let raft = group.raft()?.clone();
             Some(async move { drop(raft.trigger().heartbeat().await) })
         });
@@ -246,5 +320,39 @@ impl Timer {
             watched.deadlines.push(Reverse((next, id)));
         }
         due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resting_group_is_heard_twice_within_each_election_timeout_and_a_busy_one_always() {
+        let milliseconds = Duration::from_millis;
+        for (beat, timeout, every) in [
+            (250, 1000, 2),
+            (300, 1500, 2),
+            (100, 1000, 5),
+            (400, 1000, 1),
+        ] {
+            let resting = Resting::new(milliseconds(beat), milliseconds(timeout));
+            assert_eq!(resting.every, every);
+            let gap = milliseconds(beat) * resting.every;
+            assert!(gap <= (milliseconds(timeout) / 2).max(milliseconds(beat)));
+            let quiet = milliseconds(beat) * REST_AFTER_BEATS;
+            let heard = |group| (0..60).filter(move |turn| !resting.skips(*turn, group, quiet));
+            for group in 0..10 {
+                assert_eq!(heard(group).count() as u32, 60 / every);
+                let busy = |turn: &u32| !resting.skips(*turn, group, quiet - milliseconds(1));
+                assert_eq!((0..60).filter(busy).count(), 60);
+            }
+            let in_turn = |turn| {
+                (0..60)
+                    .filter(|group| !resting.skips(turn, *group, quiet))
+                    .count()
+            };
+            assert!((0..60).all(|turn| in_turn(turn) as u32 == 60 / every));
+        }
     }
 }
