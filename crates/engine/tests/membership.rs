@@ -151,9 +151,18 @@ async fn a_new_member_gets_a_snapshot_and_goes_on_where_it_was_interrupted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn commands_find_the_leader_from_any_member_and_keep_their_session() {
-    let cluster = Cluster::start(3, 14, |_| {});
+    // A leader that is deposed because the machine is busy refuses commands, and so does a node that
+    // does not know it yet.
+    let cluster = Cluster::start(3, 14, |options| options.election_timeout_ms = 2000);
     cluster.create(&[0, 1, 2]).await;
     let leader = cluster.leader(&[0, 1, 2]).await;
+    for place in 0..3 {
+        let engine = &cluster.node(place).engine;
+        until("the leader is known", || async {
+            engine.group_status(GROUP).await.unwrap().leader == cluster.ids[leader]
+        })
+        .await;
+    }
     for place in 0..3_u32 {
         let engine = &cluster.node(place as usize).engine;
         engine

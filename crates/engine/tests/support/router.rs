@@ -486,7 +486,7 @@ pub fn runs(engine: &Engine, slot: u32) -> bool {
     until > 0 && engine.lease_clock() < Duration::from_millis(32) * until as u32
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until something is so.
 pub async fn until<F: Future<Output = bool>>(what: &str, mut reached: impl FnMut() -> F) {
