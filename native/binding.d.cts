@@ -1,4 +1,4 @@
-// Generated from crates/addon/src (4ec757f5f94cd716) by `npm run build`. Private.
+// Generated from crates/addon/src (a3bdbe0ca801f710) by `npm run build`. Private.
 
 /**
  * Which binding artifact the generated loader actually loaded: `'native'` for
@@ -76,6 +76,8 @@ export declare class NativeEngine {
   closeGroup(group: number): Promise<void>
   /** Stops a group and deletes what it stored. */
   removeGroup(group: number): Promise<void>
+  /** Of the groups below a number only these exist: what others left here is forgotten. */
+  forgetRemoved(below: number, existing: Array<number>): Promise<void>
   /** How a group stands, as far as this node knows. */
   groupStatus(group: number): Promise<NativeGroupStatus>
   /** Adds a member that gets the log and does not vote. */
@@ -217,6 +219,8 @@ export interface NativeOptions {
 export interface NativeStatistics {
   /** Groups that are open. */
   groups: number
+  /** Groups that left what their member here had promised. */
+  groupsLeftOver: number
   /** Commands taken. */
   commands: number
   /** Entries proposed. */

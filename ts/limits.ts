@@ -124,6 +124,8 @@ export const BALANCED_GROUPS = 32;
 export const CONFIRMED_TARGETS_MAX = 256;
 /** Groups of this node whose members are brought to their target at once. */
 export const MEMBERSHIP_GROUPS_AT_ONCE = 16;
+/** Groups of this node that are removed before what they left is forgotten. */
+export const GROUPS_LEFT_OVER_MAX = 256;
 /** Milliseconds between two looks at the groups that this node leads. */
 export const MEMBERSHIP_INTERVAL_MS = 2_000;
 /** Milliseconds before a failed step towards a target is tried again, the first time. */

@@ -9,7 +9,14 @@ const GROUP = 9;
 /** Functions that take something from whoever calls; `close` and what holds the process are not. */
 const METHODS = [
   ...["createGroup", "openGroup", "createGroupWith", "openUnbound", "bindGroup", "closeGroup"],
-  ...["removeGroup", "groupStatus", "addLearner", "waitForMember", "changeMembers"],
+  ...[
+    "removeGroup",
+    "forgetRemoved",
+    "groupStatus",
+    "addLearner",
+    "waitForMember",
+    "changeMembers",
+  ],
   ...["transferLeader", "readIndex", "setMembersElsewhere", "giveResults", "listen"],
   ...["setCluster", "setNodeAddress", "forgetNode", "callNode", "callAddress", "answerCall"],
   ...["submit", "setRoutes", "removeRoutes", "hashKey", "findGroup", "hostReady"],

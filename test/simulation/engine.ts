@@ -296,6 +296,8 @@ export class SimulatedEngine extends EngineCore implements NativeEngine {
 
   async giveUpNodes(): Promise<void> {}
 
+  async forgetRemoved(): Promise<void> {}
+
   recoverGroup(): Promise<number> {
     return Promise.reject(new Error("no majority is lost for good here"));
   }

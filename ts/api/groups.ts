@@ -19,7 +19,7 @@ import {
 } from "../fleet/state.ts";
 import type { Host } from "../host/host.ts";
 import type { Replica } from "../host/replica.ts";
-import { GROUP_WAIT_MS_MAX } from "../limits.ts";
+import { GROUP_WAIT_MS_MAX, GROUPS_LEFT_OVER_MAX } from "../limits.ts";
 import type { StateMachine } from "../machine/machine.ts";
 import type { Sessions } from "../machine/sessions.ts";
 import type { MemberAddress, NativeEngine } from "../native/engine.ts";
@@ -75,6 +75,11 @@ export class LocalGroups {
   private readonly removing = new Set<number>();
   /** Which state of a group that is not here the engine was told. */
   private readonly elsewhere = new Map<number, number>();
+  /**
+   * How many groups left something in the engine since the fleet's state took the place of it. What
+   * a former process left goes with the first one.
+   */
+  private leftOver = GROUPS_LEFT_OVER_MAX - 1;
   private readonly awaitingOpen = new Waiters<Replica>();
   private readonly awaitingLeader = new Waiters<void>();
   private retry: NodeJS.Timeout | undefined;
@@ -177,6 +182,7 @@ export class LocalGroups {
     this.stored.delete(group);
     this.following.delete(group);
     this.opened.delete(group);
+    this.leftSomething();
     const known = groupById(this.context.fleet(), group);
     if (known !== undefined && !this.closed) this.reconcileOne(known);
     this.context.detached(group);
@@ -382,6 +388,7 @@ export class LocalGroups {
       this.stored.delete(id);
       this.following.delete(id);
       this.begun.delete(id);
+      this.leftSomething();
       this.context.detached(id);
       return true;
     } catch (error) {
@@ -390,6 +397,18 @@ export class LocalGroups {
     } finally {
       this.removing.delete(id);
     }
+  }
+
+  /** Now and then, the state of the fleet takes the place of what removed groups left here. */
+  private leftSomething(): void {
+    this.leftOver++;
+    if (this.leftOver < GROUPS_LEFT_OVER_MAX) return;
+    this.leftOver = 0;
+    const { nextGroup, groups } = this.context.fleet();
+    const existing = [FLEET_GROUP, ...Array.from(groups.values(), ({ id }) => id)];
+    this.engine.forgetRemoved(nextGroup, existing).catch((error: unknown) => {
+      if (!this.closed) this.context.warn("could not forget removed groups", error);
+    });
   }
 
   private failed(what: string, error: unknown): void {

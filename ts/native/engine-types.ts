@@ -113,6 +113,8 @@ export interface AddressAnswer {
 export interface EngineStatistics {
   /** Groups that are open. */
   readonly groups: number;
+  /** Groups that were removed and left what their member here had promised. */
+  readonly groupsLeftOver: number;
   /** Commands taken. */
   readonly commands: number;
   readonly entriesProposed: number;
@@ -170,6 +172,11 @@ export interface NativeGroups {
   closeGroup(group: number): Promise<void>;
   /** Stops a group and deletes what it stored. */
   removeGroup(group: number): Promise<void>;
+  /**
+   * Of all groups below a number only `existing` exist, the others never come back: what their
+   * members here had promised is forgotten. Durable; it may be said late, and again.
+   */
+  forgetRemoved(below: number, existing: readonly number[]): Promise<void>;
 
   groupStatus(group: number): Promise<GroupStatus>;
   /** Adds a member that gets the log and does not vote, at the leader; does not wait for it. */

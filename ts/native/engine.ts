@@ -99,6 +99,10 @@ class OpenEngine implements NativeEngine {
     return typedAsync(() => this.#native.removeGroup(group));
   }
 
+  forgetRemoved(below: number, existing: readonly number[]): Promise<void> {
+    return typedAsync(() => this.#native.forgetRemoved(below, [...existing]));
+  }
+
   createGroupWith(
     group: number,
     descriptor: Uint8Array,

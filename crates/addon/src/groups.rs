@@ -117,6 +117,23 @@ impl NativeEngine {
         )
     }
 
+    /// Of the groups below a number only these exist: what others left here is forgotten.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn forget_removed<'env>(
+        &self,
+        env: &'env Env,
+        below: f64,
+        existing: Vec<f64>,
+    ) -> Result<Object<'env>> {
+        let (engine, below) = (self.delivery.engine()?, id("below", below)?);
+        let existing = existing.into_iter().map(|group| id("existing", group));
+        let existing = existing.collect::<Result<Vec<u32>>>()?;
+        let forgetting = engine.clone();
+        promise(env, &engine, async move {
+            forgetting.forget_removed(below, existing).await
+        })
+    }
+
     /// How a group stands, as far as this node knows.
     #[napi(catch_unwind, ts_return_type = "Promise<NativeGroupStatus>")]
     pub fn group_status<'env>(&self, env: &'env Env, group: f64) -> Result<Object<'env>> {

@@ -110,6 +110,8 @@ pub struct NativeStoredGroup {
 pub struct NativeStatistics {
     /// Groups that are open.
     pub groups: f64,
+    /// Groups that left what their member here had promised.
+    pub groups_left_over: f64,
     /// Commands taken.
     pub commands: f64,
     /// Entries proposed.
@@ -143,6 +145,7 @@ impl From<EngineStatistics> for NativeStatistics {
         let journal = statistics.journal;
         Self {
             groups: statistics.groups as f64,
+            groups_left_over: statistics.groups_left_over as f64,
             commands: statistics.commands as f64,
             entries_proposed: statistics.entries_proposed as f64,
             entries_applied: statistics.entries_applied as f64,

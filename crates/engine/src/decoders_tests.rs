@@ -2,6 +2,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use crate::gone::Existing;
 use crate::identity::NodeIdentity;
 use crate::links::get_head;
 use crate::network::Vote as WireVote;
@@ -41,6 +42,11 @@ fn good() -> Vec<Bytes> {
         incarnation: 7,
         cluster_name: "orders".into(),
         lost: vec![8, 9],
+        existing: Existing::default(),
+    };
+    let says_more = NodeIdentity {
+        existing: Existing::new(40, vec![1, 2, 3, 7]),
+        ..identity.clone()
     };
     let removal = Removal::LeftOut(Some(log_id()));
     let remains = Remains {
@@ -68,6 +74,7 @@ fn good() -> Vec<Bytes> {
         encode_stored_vote(&vote, Some(&log_id())),
         remains.encode(),
         identity.encode(),
+        says_more.encode(),
         encode_snapshot_meta(&meta),
         encode_entry(entry(Payload::Blank)),
         encode_entry(entry(Payload::Membership(members()))),

@@ -22,6 +22,7 @@ use crate::batching::Session;
 use crate::error::EngineError;
 use crate::events::{Event, EventQueue, FailureKind, Reason, StateMachineHost};
 use crate::forwarding::ResultsDesk;
+use crate::gone::GoneGroups;
 use crate::group::Group;
 use crate::group_locks::GroupLocks;
 use crate::handing_over;
@@ -77,6 +78,7 @@ pub(crate) struct Shared {
     pub(crate) calls: Arc<CallDesk>,
     pub(crate) cluster: AtomicU64,
     pub(crate) lost: LostNodes,
+    pub(crate) gone: GoneGroups,
     pub(crate) addresses: Arc<AddressBook>,
     pub(crate) nodes: OnceLock<Arc<Nodes>>,
     /// Listening and belonging to a cluster, one at a time.
@@ -190,9 +192,7 @@ impl Engine {
     ) -> Result<Engine, EngineError> {
         let config = Arc::new(options.raft_config()?);
         let runtime = options.world.runtime()?;
-        let mut journal_options = JournalOptions::new(options.location.clone());
-        journal_options.durability = options.durability;
-        let journal = Journal::open(journal_options)?;
+        let journal = open_journal(&options)?;
         let identity = NodeIdentity::open(&journal, &options.cluster_name, &options.world)?;
         let counters = Arc::new(Counters::default());
         let (links, errands) = Links::new();
@@ -225,6 +225,7 @@ impl Engine {
             journal,
             cluster: AtomicU64::new(identity.cluster),
             lost: LostNodes::new(identity.lost.clone()),
+            gone: GoneGroups::new(identity.existing.clone()),
             identity,
             events,
             counters,
@@ -266,6 +267,7 @@ impl Engine {
         NodeIdentity {
             cluster: self.0.cluster(),
             lost: self.0.lost.all(),
+            existing: self.0.gone.existing(),
             ..self.0.identity.clone()
         }
     }
@@ -428,6 +430,7 @@ impl Engine {
         let shared = &self.0;
         EngineStatistics {
             groups: shared.groups.read().len() as u64,
+            groups_left_over: shared.journal.left_over().len() as u64,
             event_bytes: shared.events.bytes() as u64,
             journal: shared.journal.statistics(),
             ..shared.counters.read()
@@ -439,6 +442,12 @@ impl Engine {
     pub async fn close(&self) -> Result<(), EngineError> {
         self.run(close(self.0.clone())).await
     }
+}
+
+fn open_journal(options: &EngineOptions) -> Result<Journal, JournalError> {
+    let mut journal_options = JournalOptions::new(options.location.clone());
+    journal_options.durability = options.durability;
+    Journal::open(journal_options)
 }
 
 /// Refuses what is no group's number.

@@ -6,10 +6,13 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use raft_kv_journal::Journal;
 
 use crate::error::EngineError;
+use crate::gone::Existing;
 use crate::limits::IDENTITY_BITS;
 use crate::world::World;
 
 const FORMAT_VERSION: u32 = 2;
+/// The same, with the groups that exist before the cluster's name.
+const FORMAT_VERSION_WITH_EXISTING: u32 = 3;
 /// Before nodes could be given up for lost.
 const FORMAT_VERSION_WITHOUT_LOST: u32 = 1;
 
@@ -26,6 +29,8 @@ pub struct NodeIdentity {
     pub cluster_name: String,
     /// Nodes that were given up for lost, the last one last: they are not listened to again.
     pub lost: Vec<u64>,
+    /// Which groups exist, as far as the host said.
+    pub existing: Existing,
 }
 
 impl NodeIdentity {
@@ -56,6 +61,7 @@ impl NodeIdentity {
             incarnation: 1,
             cluster_name: cluster_name.into(),
             lost: Vec::new(),
+            existing: Existing::default(),
         }
     }
 
@@ -75,12 +81,20 @@ impl NodeIdentity {
     /// As it is stored.
     pub(crate) fn encode(&self) -> Bytes {
         let mut bytes = BytesMut::new();
-        bytes.put_u32_le(FORMAT_VERSION);
+        let says_more = self.existing != Existing::default();
+        bytes.put_u32_le(if says_more {
+            FORMAT_VERSION_WITH_EXISTING
+        } else {
+            FORMAT_VERSION
+        });
         bytes.put_u64_le(self.cluster);
         bytes.put_u64_le(self.node);
         bytes.put_u32_le(self.incarnation);
         bytes.put_u32_le(self.lost.len() as u32);
         self.lost.iter().for_each(|node| bytes.put_u64_le(*node));
+        if says_more {
+            self.existing.encode(&mut bytes);
+        }
         bytes.put_slice(self.cluster_name.as_bytes());
         bytes.freeze()
     }
@@ -95,18 +109,26 @@ impl NodeIdentity {
         let (cluster, node) = (bytes.get_u64_le(), bytes.get_u64_le());
         let incarnation = bytes.get_u32_le();
         let count = match version {
-            FORMAT_VERSION => bytes.try_get_u32_le().map_err(|_| damaged())? as usize,
+            FORMAT_VERSION | FORMAT_VERSION_WITH_EXISTING => {
+                bytes.try_get_u32_le().map_err(|_| damaged())? as usize
+            }
             FORMAT_VERSION_WITHOUT_LOST => 0,
             _ => return Err(damaged()),
         };
         if bytes.remaining() / 8 < count {
             return Err(damaged());
         }
+        let lost = (0..count).map(|_| bytes.get_u64_le()).collect();
+        let existing = match version {
+            FORMAT_VERSION_WITH_EXISTING => Existing::decode(&mut bytes).ok_or_else(damaged)?,
+            _ => Existing::default(),
+        };
         Ok(Self {
             cluster,
             node,
             incarnation,
-            lost: (0..count).map(|_| bytes.get_u64_le()).collect(),
+            lost,
+            existing,
             cluster_name: String::from_utf8(bytes.to_vec()).map_err(|_| damaged())?,
         })
     }

@@ -26,6 +26,7 @@ mod error;
 mod events;
 mod forwarding;
 mod frames;
+mod gone;
 mod group;
 mod group_locks;
 mod handing_over;
@@ -59,6 +60,7 @@ mod world;
 pub use engine::{Engine, StoredGroup};
 pub use error::EngineError;
 pub use events::StateMachineHost;
+pub use gone::Existing;
 pub use host_calls::Answered;
 pub use identity::NodeIdentity;
 #[doc(hidden)]

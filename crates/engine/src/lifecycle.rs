@@ -75,7 +75,11 @@ pub(crate) async fn create(
         Some(_) => {}
         None => {
             let wanted = matches!(opening, Opening::Wanted);
-            if remains(&log)?.is_some() && !wanted {
+            let gone = shared.gone.contains(id);
+            if gone && wanted {
+                return Err(EngineError::NoSuchGroup(id));
+            }
+            if !wanted && (gone || remains(&log)?.is_some()) {
                 // Its number is not used again, and members come back by their leader.
                 return Err(EngineError::AlreadyAdded(id));
             }
@@ -362,6 +366,14 @@ pub(crate) async fn remove(
         Some(membership) => Removal::LeftOut(Some(log_id_in(membership))),
         None => Removal::Gone,
     };
+    let failed = |error: std::io::Error| {
+        let stopped = shared.failure();
+        stopped.unwrap_or_else(|| EngineError::StorageFailed(error.to_string()))
+    };
+    if shared.gone.contains(id) {
+        // That it is not to come back is known without anything that it leaves.
+        return durable(|done| log.remove(done)).await.map_err(failed);
+    }
     let vote = state.vote.clone().map(decode_stored_vote).transpose();
     let last_log = last_log_id(&log).await.map_err(damaged)?;
     let remains = Remains {
@@ -371,11 +383,7 @@ pub(crate) async fn remove(
         removal,
     };
     let removed = durable(|done| log.remove_but(remains.encode(), done)).await;
-    removed.map_err(|error| {
-        shared
-            .failure()
-            .unwrap_or_else(|| EngineError::StorageFailed(error.to_string()))
-    })
+    removed.map_err(failed)
 }
 
 /// Has commands for a group that has no member here sent to these members, or no longer if there
@@ -457,7 +465,11 @@ pub(crate) async fn run_errands(
 impl Shared {
     /// What to answer for a group that is not open here.
     pub(crate) fn unknown(&self, group: u32) -> Response {
-        let removal = remains(&self.journal.group(group)).ok().flatten();
+        let log = self.journal.group(group);
+        if self.gone.contains(group) && log.state().descriptor.is_none() {
+            return Response::GroupRemoved { membership: None };
+        }
+        let removal = remains(&log).ok().flatten();
         match removal.map(|remains| remains.removal) {
             Some(Removal::Gone) => Response::GroupRemoved { membership: None },
             _ => Response::UnknownGroup,

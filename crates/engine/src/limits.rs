@@ -144,6 +144,9 @@ pub const HOST_CALL_WAIT_MAX: Duration = Duration::from_secs(300);
 /// Nodes whose addresses are noted.
 pub const ADDRESSES_MAX: usize = 16 * 1024;
 
+/// Groups that a host says exist.
+pub const EXISTING_GROUPS_MAX: usize = 1024 * 1024;
+
 /// Nodes that were given up for lost and are still refused.
 pub const LOST_NODES_MAX: usize = 1024;
 

@@ -54,6 +54,7 @@ impl Shared {
         let identity = NodeIdentity {
             cluster,
             lost: self.lost.all(),
+            existing: self.gone.existing(),
             ..self.identity.clone()
         };
         let saved = durable(|done| self.journal.save_identity(identity.encode(), done)).await;

@@ -9,6 +9,8 @@ pub use raft_kv_journal::JournalStatistics;
 pub struct EngineStatistics {
     /// Groups that are open.
     pub groups: u64,
+    /// Groups that left what their member here had promised.
+    pub groups_left_over: u64,
     /// Commands taken.
     pub commands: u64,
     /// Entries proposed.

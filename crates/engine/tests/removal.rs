@@ -102,8 +102,12 @@ async fn a_removed_member_does_not_help_one_that_missed_the_removal_to_lead() {
 
 /// A call of a leader's engine that has a member at the called node, by a membership of this index.
 fn wanted(index: u64) -> Bytes {
+    wanted_of(GROUP, index)
+}
+
+fn wanted_of(group: u32, index: u64) -> Bytes {
     let mut body = BytesMut::new();
-    body.put_u32_le(GROUP);
+    body.put_u32_le(group);
     body.put_u8(1);
     body.put_u64_le(9);
     body.put_u64_le(1);
@@ -206,5 +210,66 @@ async fn a_member_that_comes_back_keeps_its_vote_and_knows_how_far_its_log_reach
         assert!(!is_granted(&engine, &older).await, "an older log");
         cluster.stop_node(2).await;
         cluster.start_node(2);
+    }
+}
+
+/// What removed groups leave is bounded: the host says which groups exist, and the rest is forgotten.
+/// A late message of a leader that missed the removal brings back none of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_removed_groups_left_is_forgotten_and_they_stay_gone() {
+    let mut cluster = Cluster::start(1, 25, |_| {});
+    let machine = || Bytes::from_static(b"machine");
+    let left_over = |cluster: &Cluster| cluster.node(0).engine.statistics().groups_left_over;
+    for restarts in 0..2_u32 {
+        let engine = cluster.node(0).engine.clone();
+        let first = 100 * restarts + 2;
+        for group in first..first + 20 {
+            engine.create_group(group, machine()).await.unwrap();
+            if group % 4 == 0 {
+                engine.remove_group(group).await.unwrap();
+            }
+        }
+        assert_eq!(left_over(&cluster), 5);
+        let existing = (2..first + 20).filter(|group| group % 4 != 0 || *group > first + 10);
+        let existing: Vec<u32> = existing.collect();
+        engine.forget_removed(first + 15, existing).await.unwrap();
+        assert_eq!(
+            left_over(&cluster),
+            2,
+            "two were said to exist, or not spoken of"
+        );
+        engine.forget_removed(first, vec![4, 8]).await.unwrap();
+        engine
+            .forget_removed(
+                first + 20,
+                (2..first + 20).filter(|it| it % 4 != 0).collect(),
+            )
+            .await
+            .unwrap();
+        assert_eq!(left_over(&cluster), 0);
+        cluster.stop_node(0).await;
+        cluster.start_node(0);
+        let engine = &cluster.node(0).engine;
+        for group in (first..first + 20).filter(|group| group % 4 == 0) {
+            let wanted = engine.answer_call(77, 1, wanted_of(group, 1000)).await;
+            assert!(wanted.is_err(), "group {group}");
+            let created = engine.create_group(group, machine()).await.unwrap_err();
+            assert_eq!(created.code(), "ALREADY_ADDED");
+            let answer = engine.deliver(77, group, candidate(9, 77, (9, 99))).await;
+            let gone = Response::GroupRemoved { membership: None };
+            assert_eq!(format!("{answer:?}"), format!("{gone:?}"));
+        }
+        let new = first + 50;
+        engine.answer_call(77, 1, wanted_of(new, 1)).await.unwrap();
+        // A group that the host does not know to be gone may be removed, and leaves what it promised.
+        engine.remove_group(new).await.unwrap();
+        assert_eq!(left_over(&cluster), 1);
+        engine
+            .forget_removed(new + 1, (2..new).collect())
+            .await
+            .unwrap();
+        assert_eq!(left_over(&cluster), 0);
+        let known = engine.stored_groups().len();
+        assert_eq!(known as u32, 15 * (restarts + 1), "what is stored stays");
     }
 }

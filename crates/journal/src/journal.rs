@@ -180,6 +180,19 @@ impl Journal {
         groups
     }
 
+    /// The groups that were removed and left a vote, in order.
+    #[must_use]
+    pub fn left_over(&self) -> Vec<u32> {
+        let book = self.0.shared.book.lock();
+        let left = book
+            .groups
+            .iter()
+            .filter(|(_, group)| group.descriptor.is_none() && group.vote.is_some());
+        let mut groups = left.map(|(number, _)| *number).collect::<Vec<_>>();
+        groups.sort_unstable();
+        groups
+    }
+
     /// The log of a group, which springs into being with the first write. Once it is removed, it
     /// takes nothing more; what is asked for later is a new log.
     #[must_use]

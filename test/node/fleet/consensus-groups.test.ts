@@ -1,6 +1,7 @@
 /** Consensus groups of any data module: added, used, removed, bound again. */
 import { expect, it } from "vitest";
 import type { DataModule, RaftKVError } from "../../../ts/index.ts";
+import { GROUPS_LEFT_OVER_MAX } from "../../../ts/limits.ts";
 import { expectCode } from "../support/errors.ts";
 import { mapModule, registerModule } from "../support/modules.ts";
 import { newNode, openNode, scratchDirectory } from "../support/nodes.ts";
@@ -200,4 +201,35 @@ it("a group that was added is led when the call comes back", async () => {
   const leaders = await Promise.all(Array.from({ length: 200 }, (_, at) => add(at)));
   expect(leaders.filter((leader) => leader !== own)).toEqual([]);
   expect(await fleet.findConsensusGroupsWithNoEstablishedLeader()).toEqual([]);
+});
+
+it("keeps little of the groups that were removed", async () => {
+  const { fleet } = await openNode();
+  const leftOver = async () => {
+    const dump = (await fleet.admin.sysdump()) as unknown as {
+      details: Record<string, { statistics: { groupsLeftOver: number } }>;
+    };
+    const [details] = Object.values(dump.details);
+    return details?.statistics.groupsLeftOver ?? Number.NaN;
+  };
+  await fleet.addConsensusGroup("kept", 1, { module: registerModule });
+  let most = 0;
+  for (let round = 0; round < 8; round++) {
+    const names = Array.from({ length: 50 }, (_, at) => `g-${round}-${at}`);
+    await Promise.all(
+      names.map((name) => fleet.addConsensusGroup(name, 1, { module: registerModule })),
+    );
+    await Promise.all(names.map((name) => fleet.removeConsensusGroup(name)));
+    await eventually(
+      "removed",
+      async () => Object.keys(await fleet.consensusGroups()).length === 1,
+    );
+    most = Math.max(most, await leftOver());
+  }
+  expect(most).toBeGreaterThan(0);
+  expect(most).toBeLessThanOrEqual(GROUPS_LEFT_OVER_MAX + 50);
+  await expectCode(
+    () => fleet.addConsensusGroup("kept", 1, { module: registerModule }),
+    "ALREADY_ADDED",
+  );
 });
