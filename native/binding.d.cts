@@ -1,4 +1,4 @@
-// Generated from crates/addon/src (a3bdbe0ca801f710) by `npm run build`. Private.
+// Generated from crates/addon/src (141fb84628a3e960) by `npm run build`. Private.
 
 /**
  * Which binding artifact the generated loader actually loaded: `'native'` for

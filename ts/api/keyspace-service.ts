@@ -5,7 +5,8 @@
 import { randomUUID } from "node:crypto";
 import type { ShardInformation } from "../admin/types.ts";
 import { type CallSettings, callError, DEFAULT_CALL } from "../client/call.ts";
-import { refusalOf } from "../client/failure.ts";
+import { asError, refusalOf, withOutcome } from "../client/failure.ts";
+import { groupRoute, NO_KEY } from "../client/outbox.ts";
 import { pause } from "../client/pause.ts";
 import { leaderLimit } from "../client/reads.ts";
 import type { Key } from "../codec/key.ts";
@@ -17,7 +18,8 @@ import { KEYS_PAGE } from "../limits.ts";
 import { EncodedResult, Refusal } from "../machine/machine.ts";
 import { SplitMergePolicy, type SplitMergePolicyFields } from "../policy.ts";
 import type { ShardMachine } from "../shard/machine.ts";
-import { type KeysReply, shardCommand, shardRead } from "../shard/requests.ts";
+import { type KeysReply, type ShardReply, shardCommand, shardRead } from "../shard/requests.ts";
+import type { HashRange } from "../shard/status.ts";
 import { WorkflowExecutor } from "../workflow/executor.ts";
 import { TransferPauses } from "../workflow/pauses.ts";
 import type { WorkflowEvent } from "../workflow/ports.ts";
@@ -203,6 +205,52 @@ export class KeyspaceService {
     }
   }
 
+  /**
+   * Runs a command on every key of a keyspace: once on each that exists throughout, also while shards
+   * split and merge. Shards are asked side by side, each for its part of the hash space; what one
+   * does not own any more is asked of who does.
+   */
+  async commandOnKeyspace(name: string, argument: unknown, call: CallSettings): Promise<void> {
+    const keyspace = this.known(name);
+    const parts = keyspace.shards.map((shard) =>
+      this.commandWithin(keyspace, shard, argument, call),
+    );
+    const outcomes = await Promise.allSettled(parts);
+    const failed = outcomes.flatMap((it) => (it.status === "rejected" ? [asError(it.reason)] : []));
+    const [error] = failed;
+    if (error === undefined) return;
+    const nothing = failed.length === parts.length;
+    const untouched = nothing && failed.every(({ outcome }) => outcome === "not applied");
+    throw withOutcome(error, untouched ? "not applied" : "unknown");
+  }
+
+  private async commandWithin(
+    keyspace: KeyspaceEntry,
+    { start, end }: HashRange,
+    argument: unknown,
+    call: CallSettings,
+  ): Promise<void> {
+    const { engine, client } = this.core;
+    for (let from = start; from < end; ) {
+      const hash = from;
+      const route = () => {
+        const group = engine.findGroup(keyspace.number, hash);
+        return group === null ? undefined : groupRoute(group);
+      };
+      const first = route();
+      if (first === undefined) throw partly(this.missing(keyspace.name), from > start);
+      const command = shardCommand.allWithin(argument, { start: hash, end });
+      const placed = { ...call, place: { hash, route } };
+      try {
+        const reply = (await client.command(first, NO_KEY, command, placed)) as ShardReply;
+        if (reply.type !== "covered") throw new Error(`a shard answered with ${reply.type}`);
+        from = reply.end;
+      } catch (error) {
+        throw partly(asError(error), from > start);
+      }
+    }
+  }
+
   private async page(
     keyspace: KeyspaceEntry,
     from: number,
@@ -343,6 +391,11 @@ export class KeyspaceService {
     this.core.log("info", done, { keyspace, from: sender, to: receiver, pauseMs });
     events.emit(type, { keyspace, from: sender, to: receiver, pause: pauseMs ?? 0 });
   }
+}
+
+/** The error of a command that may have taken effect on other keys before. */
+function partly(error: RaftKVError, begun: boolean): RaftKVError {
+  return begun ? withOutcome(error, "unknown") : error;
 }
 
 const HASHES = 2 ** 27;

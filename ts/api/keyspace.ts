@@ -71,13 +71,16 @@ export class Keyspace<K, Command, Ret, Query, QueryRet> {
     return service.shards(this.name);
   }
 
-  /** Runs a command on every key, one log entry per shard; what it returns is dropped. */
+  /**
+   * Runs a command on every key, one log entry per shard; what it returns is dropped. A key that
+   * exists throughout is met exactly once, also while shards split and merge. An error whose
+   * `outcome` is "unknown" may have come when some of the keys had been met.
+   */
   async commandOnAllKeys(arg: Command, options?: CallOptions): Promise<void> {
     const service = await this.lifecycle.service();
     this.find();
     const call = resolveCallOptions(options);
-    const names = service.shardNames(this.name);
-    await Promise.all(names.map((name) => service.commandOnAllKeys(name, arg, call)));
+    await service.commandOnKeyspace(this.name, arg, call);
   }
 
   /** The keyspace on the active node, once it can be called. */

@@ -19,6 +19,16 @@ export interface CallSettings {
   readonly consistency: "linearizable" | "stale";
   /** Where attempts are counted, if anybody asked. */
   readonly trace?: { attempts: number } | undefined;
+  /** For a command without a key that follows a hash from shard to shard; no caller sets it. */
+  readonly place?: CallPlace;
+}
+
+/** Where a command without a key begins in a keyspace's hash space: at the shard that owns a hash. */
+export interface CallPlace {
+  /** Results that are kept for retries go where this hash goes. */
+  readonly hash: number;
+  /** The route to the group that owns the hash now, if it is known. */
+  route(): number | undefined;
 }
 
 /** What a call is about, for its errors. */

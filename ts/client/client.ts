@@ -39,6 +39,7 @@ import { Requests, type Resolve } from "./requests.ts";
 import { Retries } from "./retries.ts";
 import {
   holdKey,
+  homeOf,
   outcomeOf,
   pauseAfterRefusal,
   putBehind,
@@ -124,7 +125,7 @@ export class Client {
     const chunk = current ?? this.openChunk();
     this.encoding = true;
     try {
-      chunk.add(route, key, argument);
+      chunk.add(route, key, argument, call.place?.hash);
     } catch (error) {
       return Promise.reject(error);
     } finally {
@@ -162,7 +163,7 @@ export class Client {
     const state = this.underWay.slow(request);
     if (state === undefined) return;
     state.unknown ||= unknown;
-    // It was under way twice, and is about to be sent again for the other answer already.
+    // It was under way twice, and waits already, for the other answer, to be sent again.
     if (state.waiting && WILL_PASS.has(reason)) return;
     switch (reason) {
       case REFUSED.notLeader:
@@ -181,7 +182,6 @@ export class Client {
         // A group that stopped while the node is open: the retry learns why.
         if (this.closed === undefined) this.retryLater(state);
         else this.fail(state, this.error(state, "CLOSED"));
-        return;
     }
   }
 
@@ -385,7 +385,7 @@ export class Client {
   /** The key is elsewhere: ask there at once, but not for ever. */
   private moved(state: SlowRequest, group: number | undefined): void {
     this.metrics.retried("moved", state.call.trace);
-    state.route = group === undefined ? state.home : groupRoute(group);
+    state.route = group === undefined ? homeOf(state) : groupRoute(group);
     if (++state.moves > MOVES_MAX) {
       this.retryShard(state);
       return;
@@ -394,13 +394,13 @@ export class Client {
   }
 
   private unknownGroup(state: SlowRequest): void {
-    const absence = this.context.absence(state.home);
+    state.route = homeOf(state);
+    const absence = this.context.absence(state.route);
     if (absence !== undefined) {
       this.fail(state, withOutcome(absence, outcomeOf(state)));
       return;
     }
     // It is on its way here, or its members change.
-    state.route = state.home;
     this.retryShard(state);
   }
 
@@ -417,8 +417,8 @@ export class Client {
   private retryLater(state: SlowRequest): void {
     this.metrics.retried("no_leader", state.call.trace);
     const pause = pauseAfterRefusal(state);
-    if (pause === null) this.fail(state, this.error(state, "NO_LEADER"));
-    else this.wait(state, pause);
+    if (pause !== null) this.wait(state, pause);
+    else this.fail(state, this.error(state, "NO_LEADER"));
   }
 
   /**

@@ -47,9 +47,9 @@ export class Chunk {
 
   /**
    * Adds a record; throws a `RaftKVError` and leaves the chunk as it was when key or argument
-   * cannot be taken.
+   * cannot be taken. `hash` is that of a command that goes to a group, as its keys have it.
    */
-  add(route: number, key: unknown, argument: unknown): void {
+  add(route: number, key: unknown, argument: unknown, hash = 0): void {
     const { writer } = this;
     const start = writer.length;
     writer.reserve(RECORD.headerBytes);
@@ -60,7 +60,7 @@ export class Chunk {
       writeValue(writer, argument);
       const keyBytes = argumentStart - start - RECORD.headerBytes;
       if (writer.length - argumentStart > ARGUMENT_BYTES_MAX) throw tooLarge(writer, argumentStart);
-      this.finish(start, route, key === FOR_HOSTS ? keyBytes | FLAG_HOST : keyBytes);
+      this.finish(start, route, hash, key === FOR_HOSTS ? keyBytes | FLAG_HOST : keyBytes);
     } catch (error) {
       writer.length = start;
       throw error;
@@ -91,7 +91,7 @@ export class Chunk {
     return this.writer.bytes.slice(start, start + length);
   }
 
-  private finish(start: number, route: number, keyWord: number): void {
+  private finish(start: number, route: number, hash: number, keyWord: number): void {
     const { writer } = this;
     const end = (writer.length + 3) & ~3;
     writer.reserve(end - writer.length);
@@ -101,7 +101,7 @@ export class Chunk {
     words[word + RECORD.length] = end - start;
     words[word + RECORD.route] = route;
     words[word + RECORD.request] = this.first + this.offsets.length - this.base;
-    words[word + RECORD.hash] = 0;
+    words[word + RECORD.hash] = hash;
     words[word + RECORD.fingerprint] = 0;
     words[word + RECORD.key] = keyWord;
     this.offsets.push(start);

@@ -86,6 +86,11 @@ export function pauseAfterRefusal(state: SlowRequest): number | null {
   return state.attempts++ >= retry ? null : retryInterval;
 }
 
+/** Where a request goes as long as no shard says otherwise. */
+export function homeOf({ home, call }: SlowRequest): number {
+  return call.place?.route() ?? home;
+}
+
 /** What keeps commands in order: the route that the caller gave, and the key. */
 export function holdKey(state: SlowRequest): string {
   return `${state.home}:${Buffer.from(recordKey(state.record)).toString("latin1")}`;

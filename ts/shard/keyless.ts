@@ -4,11 +4,13 @@ import type { Command, EntryContext, Result } from "../machine/machine.ts";
 import { EncodedResult, Refusal } from "../machine/machine.ts";
 import { describeThrown, describeValue } from "./describe.ts";
 import type { Executor } from "./execute.ts";
+import { outsideRefusal } from "./ownership.ts";
 import { originOf } from "./parking.ts";
 import { place } from "./place.ts";
 import { isRequest, type ShardCommand } from "./requests.ts";
 import type { ShardState } from "./state.ts";
-import { DONE, end, overReply, rejected, type TransferReply } from "./transfer.ts";
+import type { HashRange } from "./status.ts";
+import { DONE, end, isRange, overReply, rejected, type TransferReply } from "./transfer.ts";
 import { abortReceiver, expectRange, install, open } from "./transfer-receiver.ts";
 import { abortSender, begin, finish, handOver } from "./transfer-sender.ts";
 
@@ -36,8 +38,13 @@ function dispatch(
   context: EntryContext,
 ): TransferReply {
   if (!isRequest(request)) return rejected(state, `no command: ${describeValue(request)}`);
-  if (request.type === "all")
-    return applyToAll(state, executor, request.argument, command, context);
+  if (request.type === "all") {
+    return {
+      type: "applied",
+      ...applyToAll(state, executor, state, request.argument, command, context),
+    };
+  }
+  if (request.type === "allWithin") return applyWithin(state, executor, request, command, context);
   if (request.type === "place") return place(state, request);
   if (!isTransferNumber(request.transfer)) return rejected(state, "no transfer number");
   switch (request.type) {
@@ -62,22 +69,37 @@ function dispatch(
   }
 }
 
-function applyToAll(
+/** The ranges that shards answer for tile the hash space, so each key is met by one of them. */
+function applyWithin(
   state: ShardState,
   executor: Executor,
-  argument: unknown,
+  range: Extract<ShardCommand, { type: "allWithin" }>,
   command: Command,
   context: EntryContext,
 ): TransferReply {
-  const entries = state.table
-    .within(state.start, state.end)
-    .filter(({ value }) => value !== undefined);
+  if (!isRange(range)) return rejected(state, "no range of hashes");
+  const { start } = range;
+  if (start < state.start || start >= state.end) return outsideRefusal(state, start);
+  const end = Math.min(range.end, state.end);
+  applyToAll(state, executor, { start, end }, range.argument, command, context);
+  return { type: "covered", end };
+}
+
+function applyToAll(
+  state: ShardState,
+  executor: Executor,
+  { start, end }: HashRange,
+  argument: unknown,
+  command: Command,
+  context: EntryContext,
+): { readonly keys: number; readonly failed: number } {
+  const entries = state.table.within(start, end).filter(({ value }) => value !== undefined);
   // Each key gets an argument of its own: two values must not share an object.
   const argumentOf = isPrimitive(argument)
     ? () => argument
     : () => (readArgument(command) as { argument: unknown }).argument;
   const failed = executor.all(state, entries, argumentOf, context);
-  return { type: "applied", keys: entries.length - failed, failed };
+  return { keys: entries.length - failed, failed };
 }
 
 function abort(state: ShardState, transfer: number, context: EntryContext): TransferReply {

@@ -27,6 +27,7 @@ export interface Certificate {
 export type ShardCommand =
   | { readonly type: "all"; readonly argument: unknown }
   | { readonly type: "place"; readonly entries: Uint8Array; readonly overwrite: boolean }
+  | ({ readonly type: "allWithin"; readonly argument: unknown } & HashRange)
   | ({ readonly type: "expect"; readonly transfer: number; readonly from: number } & HashRange)
   | ({ readonly type: "begin"; readonly transfer: number; readonly to: number } & HashRange)
   | { readonly type: "install"; readonly transfer: number; readonly entries: Uint8Array }
@@ -49,6 +50,8 @@ export type ShardReply =
   | { readonly type: "handedOver"; readonly certificate: Certificate }
   /** To `all`: on how many keys it took effect, and on how many the callback failed. */
   | { readonly type: "applied"; readonly keys: number; readonly failed: number }
+  /** To `allWithin`: it took effect on the keys with hashes from the range's start to below `end`. */
+  | { readonly type: "covered"; readonly end: number }
   | PlacedReply;
 
 /** To `place`: entries outside the owned range were left out, and none counts below. */
@@ -76,6 +79,16 @@ export const shardCommand = {
     type: "place",
     entries,
     overwrite,
+  }),
+  /**
+   * Runs the user's command on the keys of a range, as far as the shard owns it when this is applied.
+   * Refused unless it owns the first hash of the range.
+   */
+  allWithin: (argument: unknown, { start, end }: HashRange): ShardCommand => ({
+    type: "allWithin",
+    argument,
+    start,
+    end,
   }),
   /** To the receiver: opens the buffer for a range that group `from` will send. */
   expect: (transfer: number, { start, end }: HashRange, from: number): ShardCommand => ({

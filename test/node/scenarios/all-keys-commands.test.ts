@@ -51,6 +51,36 @@ it("stays exact while clients run", async () => {
   }
 });
 
+it("meets each key once while shards split and merge", async () => {
+  const node = await openNode(QUICK);
+  const counters = await node.kv.registerKeyspace("all", counterModule, null, { maxShards: 1 });
+  for (const key of keys) await counters.command(key, "add");
+  let rounds = 0;
+  let running = true;
+  const caller = async () => {
+    while (running) {
+      await counters.commandOnAllKeys("add", { shardLockRetry: 50, shardLockRetryInterval: 20 });
+      rounds++;
+    }
+  };
+  const callers = Array.from({ length: 4 }, caller);
+  const { admin } = node.fleet;
+  const several = { maxShards: 8, minShards: 8, maxKeysPerShard: 1000 };
+  await node.kv.setKeyspacePolicy("all", several);
+  for (let turn = 0; turn < 4; turn++) {
+    await admin.split("all_0");
+    await admin.split("all_0");
+    await node.kv.setKeyspacePolicy("all", { ...several, minShards: 1 });
+    await shardsServing(node, "all", 1);
+    await node.kv.setKeyspacePolicy("all", several);
+  }
+  running = false;
+  await Promise.all(callers);
+  expect(rounds).toBeGreaterThan(0);
+  const counts = await Promise.all(keys.map((key) => counters.query(key, "get")));
+  expect(counts).toEqual(keys.map(() => rounds + 1));
+});
+
 it("gives each key an argument of its own, and a key on which it throws stays as it was", async () => {
   type Value = { readonly list: number[]; readonly fails: boolean };
   type Command = { readonly make: Value } | { readonly list: number[] };
