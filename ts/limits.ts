@@ -182,6 +182,8 @@ export const JOIN_SAY_MS = 5_000;
 export const GROUP_WAIT_MS_MAX = 30_000;
 /** Milliseconds before a node that leaves says again how many groups it still holds. */
 export const LEAVE_SAY_MS = 5_000;
+/** Shards that a node is asked about by one call. */
+export const SHARDS_PER_SURVEY_CALL = 256;
 /** Milliseconds that a node has to say how its replicas stand. */
 export const SURVEY_CALL_MS = 1_000;
 /** Milliseconds in which a survivor that was started anew comes to know the nodes of its cluster. */

@@ -125,7 +125,10 @@ export interface ShardInformation {
   readonly end: number;
   /** Name of the node that leads it, `null` when none is known. */
   readonly leader: string | null;
-  /** Names of the nodes that hold its replicas. */
+  /**
+   * Names of the nodes that vote in it, the preferred leader first: as its leader says, or, where it
+   * does not answer, as they are to be.
+   */
   readonly members: readonly string[];
   /** Number of keys. */
   readonly keys: number;
@@ -133,7 +136,7 @@ export interface ShardInformation {
   readonly size: number;
   /** Load of the last statistics interval, in the user's unit. */
   readonly load: number;
-  /** `serving`, or what it does in a split or merge. */
+  /** `serving`, or what it does in a split or merge; `unknown`: nobody who has it answered. */
   readonly state: string;
   /** The longest time a split or merge closed a range of this shard for, in milliseconds. */
   readonly longestPause: number;

@@ -46,6 +46,7 @@ import { nodeDetails } from "./node-details.ts";
 import { type LogLevel, NodeLog } from "./node-log.ts";
 import type { NodeSettings } from "./options.ts";
 import { GroupRecovery } from "./recovery.ts";
+import { ShardSurvey } from "./shard-survey.ts";
 
 /** What happens to storage failures, by the number of event 9. */
 const STORAGE_CODES = [
@@ -104,6 +105,7 @@ export class Core implements HostListener {
   readonly duties: FleetDuties;
   readonly divergence: Divergence;
   readonly survey: GroupSurvey;
+  readonly shardSurvey: ShardSurvey;
   /** What this node says of itself to whoever administers the cluster. */
   readonly reports: NodeReports;
   /** Ranges of shards led here that backups are being made of. */
@@ -168,6 +170,7 @@ export class Core implements HostListener {
     this.duties = new FleetDuties(this);
     this.divergence = new Divergence(this);
     this.survey = new GroupSurvey(this, this.calls);
+    this.shardSurvey = new ShardSurvey(this, this.calls);
     this.reports = new NodeReports({
       ...{ engine, host: this.host, calls: this.calls, node: identity.node },
       storedGroups: () => [FLEET_GROUP, ...this.groups.storedGroups()],

@@ -29,6 +29,7 @@ import { keyspaceModule, type LocalKeyspaces } from "./keyspaces.ts";
 import { shown } from "./option-values.ts";
 import type { RaftOptions } from "./raft-kv.ts";
 import { NodeReporterPorts } from "./reporter-ports.ts";
+import type { ShardStanding } from "./shard-survey.ts";
 import { NodePorts } from "./workflow-ports.ts";
 
 /** Replicas of a shard, unless the program says otherwise. */
@@ -152,10 +153,20 @@ export class KeyspaceService {
     return this.known(name).shards.map((shard) => shard.name);
   }
 
-  /** What is known of a keyspace's shards; leaders elsewhere are asked for, one call per node. */
+  /**
+   * What the leaders of a keyspace's shards say of them, and what is known here of those whose leader
+   * does not answer. Each node that leads some is asked by few calls.
+   */
   async shards(name: string): Promise<ShardInformation[]> {
     const { shards } = this.known(name);
-    return Promise.all(shards.map((shard) => this.information(shard)));
+    const { reads, shardSurvey } = this.core;
+    const groups = shards.map(({ group }) => group);
+    const leading = groups.map(async (group) => [group, await reads.leader(group, DEFAULT_CALL)]);
+    const leaders = new Map((await Promise.all(leading)) as [number, number][]);
+    const standing = await shardSurvey.ask(leaders);
+    return shards.map((shard) => {
+      return this.information(shard, leaders.get(shard.group) ?? 0, standing.get(shard.group));
+    });
   }
 
   /** All keys of one shard. */
@@ -280,13 +291,15 @@ export class KeyspaceService {
     }
   }
 
-  private async information(shard: ShardEntry): Promise<ShardInformation> {
+  private information(
+    shard: ShardEntry,
+    leader: number,
+    standing: ShardStanding | undefined,
+  ): ShardInformation {
     const { name, start, end, group, statistics } = shard;
-    const leader = await this.core.reads.leader(group, DEFAULT_CALL);
-    const replica = this.core.host.replica(group);
-    const machine = replica?.machine as ShardMachine | undefined;
-    const counted = machine?.statistics();
-    const members = this.core.fleet.groups.get(name)?.members ?? [];
+    const machine = this.core.host.replica(group)?.machine as ShardMachine | undefined;
+    const counted = standing ?? machine?.statistics();
+    const members = standing?.voters ?? this.core.fleet.groups.get(name)?.members ?? [];
     return {
       name,
       start,
@@ -296,7 +309,7 @@ export class KeyspaceService {
       keys: counted?.keys ?? statistics?.keys ?? 0,
       size: counted?.size ?? statistics?.size ?? 0,
       load: statistics?.load ?? 0,
-      state: machine?.statusName ?? "unknown",
+      state: standing?.state ?? machine?.statusName ?? "unknown",
       longestPause: this.pauses.of(name)?.max ?? 0,
     };
   }
