@@ -102,8 +102,7 @@ test("dashboard serves the page here, and shows who has its link what the node t
     RAFT_KV_CONNECT: node.fleet.adminAddress as string,
     RAFT_KV_ADMIN_TOKEN: TOKEN,
   };
-  const command = startRaftKv(["dashboard"], environment);
-  const { process: child, ended, line } = command;
+  const { process: child, ended, line } = startRaftKv(["dashboard"], environment);
   const url = new URL(await line((text) => text.startsWith("http://")));
   const token = new URLSearchParams(url.hash.slice(1)).get("token") as string;
   expect(url.hostname).toBe("127.0.0.1");
@@ -118,6 +117,15 @@ test("dashboard serves the page here, and shows who has its link what the node t
   await eventually("the page is told that the node is away", async () => {
     return (await openStream(url.host, token)).status === 503;
   });
+  child.kill("SIGINT");
+  expect(await ended).toMatchObject({ code: 0, errors: "" });
+});
+
+test("demo plays in a browser too, until it is asked to end", async () => {
+  const { process: child, ended, line } = startRaftKv(["demo", "--dashboard"]);
+  const url = new URL(await line((text) => text.startsWith("http://")));
+  const { view } = await look(url.host, ({ marks }) => marks.length > 0);
+  expect(view.marks[0]).toMatchObject({ kind: "split", keyspace: "kv", hash: 67_108_864 });
   child.kill("SIGINT");
   expect(await ended).toMatchObject({ code: 0, errors: "" });
 });

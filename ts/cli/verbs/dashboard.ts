@@ -1,17 +1,15 @@
 /** `raft-kv dashboard`: serves the page on this machine, and passes on what a node tells it. */
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { AdminServer } from "../../admin/http/server.ts";
 import { dashboardRoutes, type RunStream } from "../../dashboard/routes.ts";
 import { dashboardUrl } from "../../dashboard/url.ts";
 import { RaftKVError } from "../../errors.ts";
 import { CallFailed, type Connection } from "../connection.ts";
+import { askedToEnd } from "../ending.ts";
 import { EXIT, UsageError, type Verb } from "../verb.ts";
 
 /** Bytes of the link's token. */
 const TOKEN_BYTES = 24;
-/** How often the process looks whether it is to end: a server for operators holds none. */
-const HOLD_MS = 60_000;
 
 export const dashboard: Verb = {
   name: "dashboard",
@@ -33,7 +31,7 @@ export const dashboard: Verb = {
     if (json) screen.json({ url });
     else
       screen.line(`${url}\n${screen.paint("Open this link in a browser. Ctrl-C ends it.", "dim")}`);
-    await asked();
+    await askedToEnd();
     await page.close();
     return EXIT.good;
   },
@@ -71,11 +69,4 @@ async function passedOn(server: Connection, signal: AbortSignal): Promise<RunStr
   return async (send) => {
     for await (const part of parts) await send(part);
   };
-}
-
-/** Resolves when the process is asked to end. */
-async function asked(): Promise<void> {
-  const held = setInterval(() => undefined, HOLD_MS);
-  await Promise.race(["SIGINT", "SIGTERM"].map((name) => once(process, name)));
-  clearInterval(held);
 }

@@ -1,4 +1,5 @@
 /** `raft-kv demo`: the README example with a live view of its shards. */
+import { askedToEnd } from "../ending.ts";
 import type { Screen } from "../screen.ts";
 import { band, count } from "../units.ts";
 import { EXIT, type Verb } from "../verb.ts";
@@ -10,19 +11,30 @@ const KEYS = 200;
 const BAND_WIDTH = 48;
 const LOOK_MS = 100;
 const WAIT_MS_MAX = 30_000;
+/** Between two rounds. */
+const BREAK_MS = 5_000;
 
 export const demo: Verb = {
   name: "demo",
   parameters: "",
   summary: "the README example: shards split and merge",
   details: "Runs a node of its own in this process that keeps nothing. Needs no server.",
-  async run({ screen }) {
+  options: {
+    dashboard: { type: "boolean", help: "show it in a browser too, again and again until Ctrl-C" },
+  },
+  async run({ screen, options }) {
     // Nothing else here needs the engine, so the other verbs do not load it.
     const library = await import("raft-kv");
     const { RaftFleet } = library;
     await RaftFleet.activate("some_zone", { dataDir: ":memory:" });
     try {
-      await play(library, new Picture(screen));
+      const picture = new Picture(screen);
+      if (options.dashboard !== true) await play(library, picture);
+      else {
+        const { url } = await RaftFleet.dashboard({ port: 0 });
+        screen.line(url);
+        await Promise.race([askedToEnd(), playOn(library, picture)]);
+      }
     } finally {
       await RaftFleet.deactivate();
     }
@@ -30,10 +42,17 @@ export const demo: Verb = {
   },
 };
 
+async function playOn(library: RaftKv, picture: Picture): Promise<never> {
+  for (;;) {
+    await play(library, picture);
+    await later(BREAK_MS);
+  }
+}
+
 async function play({ RaftKV, SplitMergePolicy }: RaftKv, picture: Picture): Promise<void> {
   await RaftKV.init();
   const policy = new SplitMergePolicy({ maxShards: 16, maxKeysPerShard: 100 });
-  const kv = await RaftKV.registerKeyspace<unknown, string, Command, "ok", "get", unknown>(
+  const kv = await RaftKV.openKeyspace<unknown, string, Command, "ok", "get", unknown>(
     "kv",
     {
       command: (_previous, _size, _key, arg) =>

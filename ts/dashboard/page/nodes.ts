@@ -71,7 +71,7 @@ class NodePart {
   readonly element: HTMLElement;
   private readonly name = make("span", { class: "mono" });
   private readonly own = make("span", { class: "tag", text: "this page" });
-  private readonly health = make("span");
+  private readonly health = make("span", { class: "health" });
   private readonly where = make("span", { class: "where mono" });
   private readonly groups = make("span", { class: "share" });
 
