@@ -10,6 +10,7 @@ import { allKnow, startCluster } from "../node/support/cluster.ts";
 import { expectCode } from "../node/support/errors.ts";
 import { counterModule, mapModule, sequenceModule } from "../node/support/modules.ts";
 import { newNode, openNode, QUICK, scratchDirectory } from "../node/support/nodes.ts";
+import { inPlace } from "../node/support/placement.ts";
 import { eventually } from "../node/support/waiting.ts";
 
 const POLICY = { maxShards: 8, maxKeysPerShard: 100_000 };
@@ -291,5 +292,33 @@ describe("several nodes", () => {
     expect(keyspaces).toMatchObject([{ name: "counts", placed: 2_001, equal: 0 }]);
     for (const key of keys) expect(await again[1]?.kv.query("counts", key, "get")).toBe(1);
     expect(await again[0].fleet.admin.verify()).toMatchObject({ verified: true });
+  });
+
+  test("when the node that leads a shard goes away, backup and restore go on with the next", async () => {
+    const nodes = await cluster(3, 3, QUICK);
+    const count = 20_000;
+    const calls: Promise<unknown>[] = [];
+    for (let at = 0; at < count; at++) {
+      calls.push(nodes[0].kv.command("counts", `a-key-with-some-length-${at}`, "add"));
+    }
+    await Promise.all(calls);
+    await inPlace(nodes);
+    const names = await Promise.all(nodes.map((node) => node.fleet.nodeName()));
+    const leader = await nodes[0].fleet.whereisLeader("counts_0");
+    const led = nodes.find((_, at) => names[at] === leader) as RaftKVNode;
+    const [asked, other] = nodes.filter((node) => node !== led) as [RaftKVNode, RaftKVNode];
+    const directory = place();
+    let closing: Promise<void> | undefined;
+    const onProgress = () => {
+      closing ??= led.close();
+    };
+    const { keys } = await asked.fleet.admin.backup(directory, { onProgress });
+    expect(keys).toBe(count);
+    await closing;
+    for (let at = 0; at < count; at += 100) {
+      await other.kv.command("counts", `a-key-with-some-length-${at}`, "remove");
+    }
+    const { keyspaces } = await other.fleet.admin.restore(directory);
+    expect(keyspaces).toMatchObject([{ placed: count / 100, equal: count - count / 100 }]);
   });
 });

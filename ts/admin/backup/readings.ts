@@ -4,7 +4,7 @@
  */
 import type { EntriesPiece } from "../../backup/ports.ts";
 import { ENDED, within } from "../../client/within.ts";
-import type { HostCalls } from "../../cluster/calls.ts";
+import type { CallMessage, HostCalls } from "../../cluster/calls.ts";
 import { RaftKVError } from "../../errors.ts";
 import type { Host } from "../../host/host.ts";
 import type { Replica } from "../../host/replica.ts";
@@ -60,21 +60,29 @@ export class BackupReadings {
   /** Has a node that leads a group begin. @throws `NO_LEADER`, `SHARD_BUSY`, `OVERLOADED` */
   async begin(node: number, group: number, from: number): Promise<BegunReading> {
     if (node === this.node) return this.beginHere(group, from);
-    const message = { type: CALL.open, group, from };
-    return (await this.calls.call(node, message, BACKUP_CALL_MS)) as BegunReading;
+    return (await this.ask(node, { type: CALL.open, group, from })) as BegunReading;
   }
 
   /** The next entries; `null` after the last. @throws `NO_LEADER` when the reading has ended */
   async next(node: number, reading: number): Promise<EntriesPiece | null> {
     if (node === this.node) return this.nextHere(reading);
-    const message = { type: CALL.next, reading };
-    return (await this.calls.call(node, message, BACKUP_CALL_MS)) as EntriesPiece | null;
+    return (await this.ask(node, { type: CALL.next, reading })) as EntriesPiece | null;
   }
 
   /** Ends a reading early. */
   async close(node: number, reading: number): Promise<void> {
     if (node === this.node) this.end(reading);
-    else await this.calls.call(node, { type: CALL.close, reading }, BACKUP_CALL_MS);
+    else await this.ask(node, { type: CALL.close, reading });
+  }
+
+  /** Calls another node. One that is of no more use itself leaves the shard to others. */
+  private async ask(node: number, message: CallMessage): Promise<unknown> {
+    try {
+      return await this.calls.call(node, message, BACKUP_CALL_MS);
+    } catch (error) {
+      const isGone = error instanceof RaftKVError && error.action === "reopen";
+      throw isGone ? notHere(error) : error;
+    }
   }
 
   private async beginHere(group: number, from: number): Promise<BegunReading> {
@@ -130,9 +138,9 @@ export class BackupReadings {
   }
 }
 
-function notHere(): RaftKVError {
-  return new RaftKVError("NO_LEADER", "this node does not lead the shard", {
-    outcome: "not applied",
+function notHere(cause?: RaftKVError): RaftKVError {
+  return new RaftKVError("NO_LEADER", "the node that was asked does not lead the shard", {
+    ...{ cause, outcome: "not applied" },
   });
 }
 
