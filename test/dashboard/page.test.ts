@@ -6,6 +6,7 @@ import { duration, of, per, percent, share, short } from "../../ts/dashboard/pag
 import { healthOf, problemsOf } from "../../ts/dashboard/page/health.ts";
 import { Messages } from "../../ts/dashboard/page/messages.ts";
 import { Model } from "../../ts/dashboard/page/model.ts";
+import { piecesOf } from "../../ts/dashboard/page/pieces.ts";
 import { slicesOf } from "../../ts/dashboard/page/slices.ts";
 import { spanOf } from "../../ts/dashboard/page/span.ts";
 import { RecentRates } from "../../ts/dashboard/rates.ts";
@@ -69,6 +70,26 @@ test("cells tile the hash range", () => {
   expect(mostOf([sample(1, 0, 5, 2), sample(2, 0, 3, 9)], "kv", "keys")).toBe(9);
   expect(mostOf([sample(1, 0, 0, 0)], "kv", "load")).toBe(1);
   expect(mostOf([sample(1, 0, null, 5)], "kv", "load")).toBe(1);
+});
+
+test("the band is the whole hash range, shard by shard or with neighbours together", () => {
+  const shard = { keys: 4, size: 1, load: 2, filled: 0, leader: null };
+  const [low, high] = [
+    { ...shard, name: "kv_0", start: 0, end: HASHES / 2, doing: null },
+    { ...shard, name: "kv_64", start: HASHES / 2, end: HASHES, keys: null, doing: "split: fill" },
+  ];
+  const keyspace = { name: "kv", count: 2, keys: null, shards: [low, high] };
+  const one = piecesOf(keyspace, sample(1, 0, 2, 4, HASHES / 2, 2, null), "keys");
+  expect(one).toMatchObject([
+    { key: "kv_0", value: 4, moves: false, title: "kv_0: 50 % of the hash range, 4 keys, load 2" },
+    { key: "kv_64", start: HASHES / 2, end: HASHES, value: null, moves: true },
+  ]);
+  expect(one[1]?.title).toBe("kv_64: 50 % of the hash range, not counted yet, split: fill");
+  const many = { ...keyspace, count: 1000 };
+  expect(piecesOf(many, sample(1, 0, 9, 4, HASHES / 4, 7, 3), "load")).toMatchObject([
+    { key: "0", start: 0, end: HASHES / 4, name: "", value: 9 },
+    { key: `${HASHES / 4}`, start: HASHES / 4, end: HASHES, name: "", value: 7 },
+  ]);
 });
 
 test("keys that are not counted yet are those of before", () => {

@@ -6,6 +6,7 @@ import { Heat } from "./colours.ts";
 import { draw, make, say, scrolls } from "./dom.ts";
 import { ago, clock, count, of, per, short } from "./format.ts";
 import type { Model } from "./model.ts";
+import { piecesOf } from "./pieces.ts";
 import { shardTable } from "./shard-table.ts";
 import { type Slice, slicesOf } from "./slices.ts";
 import { spanOf } from "./span.ts";
@@ -69,7 +70,7 @@ export class KeyspacePart {
     const recent = samples.filter(({ at }) => at >= view.at - span.seconds * 1000);
     const most = mostOf(recent, name, metric);
     const heat = new Heat(this.ramp.children);
-    this.band.update(keyspace, metric, most, heat);
+    this.band.update(keyspace, piecesOf(keyspace, view.sample, metric), metric, most, heat);
     const { backgroundColor, color } = getComputedStyle(this.element);
     const marks = view.marks.filter((mark) => mark.keyspace === name);
     this.waterfall.update({
