@@ -161,6 +161,10 @@ describe("when routes change", () => {
     expect(requests()).toEqual([1, 2]);
     client.settled(1, "done");
     await tick();
+    expect(requests()).toEqual([1, 2, 2]);
+    // It goes by another route.
+    client.settled(2, "done");
+    await tick();
     expect(requests()).toEqual([1, 2, 2, 3]);
   });
 
@@ -222,13 +226,16 @@ describe("a request that waits behind another on its key", () => {
     sent = [];
   };
 
-  it("goes by the way that the other goes, which would be overtaken else", async () => {
+  it("does not go by another route before the other is settled", async () => {
     await firstLost();
     client.leaderAppeared();
     await tick();
+    expect(sent.map(({ request, route }) => [request, route])).toEqual([[1, KEYSPACE]]);
+    client.settled(1, "done");
+    await tick();
     expect(sent.map(({ request, route }) => [request, route])).toEqual([
       [1, KEYSPACE],
-      [2, KEYSPACE],
+      [2, groupRoute(MOVED_TO)],
     ]);
   });
 

@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { Held } from "../../ts/client/held.ts";
 import { Requests } from "../../ts/client/requests.ts";
 
 describe("requests", () => {
@@ -54,19 +53,5 @@ describe("requests", () => {
     requests.drain((request) => left.push(request));
     expect(left.filter((request) => request % 3 !== 0)).toEqual([1]);
     expect(left.length + seen.length).toBe(30_000);
-  });
-});
-
-describe("held keys", () => {
-  test("requests behind a waiting one are released in the order of their numbers", () => {
-    const held = new Held();
-    expect(held.join("k", 4)).toBe(false);
-    held.hold("k", 2);
-    expect(held.join("k", 9)).toBe(true);
-    expect(held.join("k", 5)).toBe(true);
-    expect(held.join("other", 6)).toBe(false);
-    expect(held.release("k")).toEqual([2, 5, 9]);
-    expect(held.empty).toBe(true);
-    expect(held.release("k")).toEqual([]);
   });
 });

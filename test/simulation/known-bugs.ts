@@ -2,7 +2,7 @@
  * Bugs that the simulation must find: each puts a patched copy of one function in the place of the
  * real one until it is taken back. A simulation that passes with any of them proves nothing.
  */
-import { Held } from "../../ts/client/held.ts";
+import { Lanes } from "../../ts/client/lanes.ts";
 import { Retries } from "../../ts/client/retries.ts";
 import type { SlowRequest } from "../../ts/client/slow-request.ts";
 import { decodeValue, encodeValue } from "../../ts/codec/value.ts";
@@ -90,7 +90,7 @@ export const KNOWN_BUGS: readonly KnownBug[] = [
   },
   {
     name: "later commands on a key are not held back while one waits",
-    put: () => patch(Held.prototype, "join", () => () => false),
+    put: () => patch(Lanes.prototype, "join", () => () => false),
     breach: /overtook/,
     seed: 2,
   },

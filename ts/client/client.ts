@@ -32,13 +32,11 @@ import {
 } from "./call.ts";
 import { CallClock } from "./call-clock.ts";
 import { asError, commandError, rejected, storageFailure, withOutcome } from "./failure.ts";
-import { Fences } from "./fences.ts";
-import { Held } from "./held.ts";
+import { Lanes } from "./lanes.ts";
 import { type Chunk, groupRoute, NO_KEY, Outbox } from "./outbox.ts";
 import { Requests, type Resolve } from "./requests.ts";
 import { Retries } from "./retries.ts";
 import {
-  holdKey,
   homeOf,
   outcomeOf,
   pauseAfterRefusal,
@@ -67,10 +65,9 @@ export class Client {
   private readonly engine: NativeEngine;
   private readonly context: ClientContext;
   private readonly requests = new Requests<SlowRequest>();
-  private readonly held = new Held();
+  private readonly lanes = new Lanes();
   private readonly outbox = new Outbox();
   private readonly underWay: UnderWay;
-  private readonly fences = new Fences(this.held);
   private readonly clock = new CallClock(TIME_LIMIT_CHECK_MS);
   private encoding = false;
   private readonly retries: Retries;
@@ -134,7 +131,7 @@ export class Client {
     const promise = new Promise<unknown>(capture);
     const isTimed = current === undefined && (route & ROUTE_GROUP) === 0;
     const resolve = isTimed ? this.metrics.timed(captured, route) : captured;
-    if (call === DEFAULT_CALL && this.held.empty) {
+    if (call === DEFAULT_CALL && this.lanes.empty) {
       this.requests.add(resolve);
     } else if (!this.addSlow(chunk, route, resolve, call)) {
       return promise;
@@ -201,7 +198,7 @@ export class Client {
     for (const state of this.underWay.sentTo(group)) {
       if (state.waiting) continue;
       state.unknown = true;
-      if (!this.waitBehind(state)) this.resend(state);
+      this.sendAgain(state);
     }
   }
 
@@ -213,10 +210,8 @@ export class Client {
     this.flush();
     for (const state of this.underWay.moving(route, moves)) {
       // Where it was sent on to may have given the key away: what is called later goes past there.
-      if (state.waiting) state.route = state.home;
-      if (state.waiting || state.fenced) continue;
-      const later = this.requests.slow.get(this.fences.raise(state) ?? 0);
-      if (later !== undefined) putBehind(later, this.clock.now());
+      if (state.waiting) state.route = homeOf(state);
+      else this.lanes.fence(state);
     }
   }
 
@@ -283,7 +278,8 @@ export class Client {
       };
       call.signal.addEventListener("abort", state.onAbort, { once: true });
     }
-    if (this.waitBehind(state)) {
+    if (this.lanes.join(state)) {
+      this.putBehind(state);
       this.removeLast(chunk);
       return false;
     }
@@ -291,13 +287,10 @@ export class Client {
     return true;
   }
 
-  /** Lets a request wait behind an earlier one on its key, if one waits; false if none does. */
-  private waitBehind(state: SlowRequest): boolean {
-    if (state.fenced && !this.fences.yield(state)) return false;
-    if (!this.held.join(holdKey(state), state.request)) return false;
+  /** Makes a request of a lane wait for its turn. */
+  private putBehind(state: SlowRequest): void {
     putBehind(state, this.clock.now());
     this.timer ??= this.startTimer();
-    return true;
   }
 
   /** Takes the last record back out of the open chunk: its number is used up, the chunk ends. */
@@ -319,31 +312,14 @@ export class Client {
     if (state.onAbort !== undefined) {
       state.call.signal?.removeEventListener("abort", state.onAbort);
     }
-    const { fenced } = state;
-    const isLast = fenced ? this.fences.lower(state) : state.waiting && !state.behind;
-    if (isLast) this.release(state);
-    else if (fenced) this.sendHeld(this.fences.freed(holdKey(state)), state.route, true);
+    if (!this.lanes.empty && this.lanes.leave(state)) this.advance(state);
   }
 
-  /** Sends what waited behind a request on the same key. */
-  private release(state: SlowRequest): void {
-    state.waiting = false;
-    if (state.fenced) return;
-    this.sendHeld(this.held.release(holdKey(state)), state.route, false);
-  }
-
-  /**
-   * Sends what was held back, by the route of the request that it waited for: by another it could
-   * overtake that, or the rest. `isFenced`: later requests on the key still wait for it.
-   */
-  private sendHeld(requests: readonly number[], route: number, isFenced: boolean): void {
-    for (const request of requests) {
-      const follower = this.requests.slow.get(request);
-      if (follower === undefined || !follower.behind) continue;
-      follower.route = route;
-      setOff(follower, this.clock.now());
-      if (isFenced) this.fences.add(follower);
-      this.retries.add(follower);
+  /** Sends those on a request's key whose turn it is. */
+  private advance(state: SlowRequest): void {
+    for (const next of this.lanes.next(state)) {
+      setOff(next, this.clock.now());
+      this.retries.add(next);
     }
   }
 
@@ -390,7 +366,7 @@ export class Client {
       this.retryShard(state);
       return;
     }
-    if (!this.waitBehind(state)) this.resend(state);
+    this.sendAgain(state);
   }
 
   private unknownGroup(state: SlowRequest): void {
@@ -434,17 +410,31 @@ export class Client {
   }
 
   private wait(state: SlowRequest, milliseconds: number): void {
-    if (this.waitBehind(state)) return;
+    const { isFirst, second } = this.lanes.enter(state);
+    if (second !== undefined) this.putBehind(second);
+    if (!isFirst) {
+      this.putBehind(state);
+      return;
+    }
     state.waiting = true;
     state.deadline = this.clock.now() + milliseconds;
-    if (!state.fenced) this.held.hold(holdKey(state), state.request);
     this.timer ??= this.startTimer();
   }
 
+  /** The time of a request that waits has come. */
   private resend(state: SlowRequest): void {
+    this.putBehind(state);
+    this.advance(state);
+  }
+
+  /** Sends a request again that is under way, in its turn. */
+  private sendAgain(state: SlowRequest): void {
+    if (this.lanes.join(state)) {
+      this.resend(state);
+      return;
+    }
     state.deadline = this.clock.now() + state.call.timeout;
     this.retries.add(state);
-    if (state.waiting) this.release(state);
   }
 
   private notTaken(chunk: Chunk, error: unknown): void {

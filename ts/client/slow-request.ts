@@ -24,9 +24,9 @@ export interface SlowRequest {
   /** When the present attempt is given up, by `performance.now()`. */
   deadline: number;
   waiting: boolean;
-  /** It waits for an earlier request on its key and not by itself. */
+  /** It waits for its turn among the requests on its key, and not for a time. */
   behind: boolean;
-  /** It was under way when its routes changed: later ones on its key wait until it is settled. */
+  /** It is under way, and later ones on its key wait until it is settled. */
   fenced: boolean;
   onAbort: (() => void) | undefined;
 }
@@ -59,7 +59,7 @@ export function slowRequest(
   };
 }
 
-/** Makes a request wait for an earlier one on its key; `now` is a reading of the client's clock. */
+/** Makes a request wait for its turn; `now` is a reading of the client's clock. */
 export function putBehind(state: SlowRequest, now: number): void {
   const { timeout, retry, retryInterval } = state.call;
   state.waiting = true;
