@@ -86,6 +86,10 @@ pub const CONNECT_WAIT: Duration = Duration::from_secs(1);
 /// How long a connection may stay without a hello that was accepted, and a dialler waits for one.
 pub const HELLO_WAIT: Duration = Duration::from_secs(5);
 
+/// Bytes of a TLS alert at most, with what goes before it; whoever presents a certificate, or says that
+/// it has none, sends more.
+pub const TLS_ALERT_BYTES_MAX: usize = 64;
+
 /// How long the side that refused waits for the other to go away first.
 pub const REFUSED_WAIT: Duration = Duration::from_secs(1);
 

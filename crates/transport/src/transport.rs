@@ -152,11 +152,12 @@ impl Transport {
             events,
         );
         let telling = core.spawn(tell_handler(handler, queue));
-        let serving =
-            serve(&core, server, listener).map_err(|error| TransportError::CannotListen {
+        let serving = serve(&core, server, listener, options.tls.is_some()).map_err(|error| {
+            TransportError::CannotListen {
                 address: options.listen,
                 reason: error.to_string(),
-            })?;
+            }
+        })?;
         Ok(Self {
             core,
             address,
@@ -293,10 +294,15 @@ async fn call_once(
     Ok((remote, convert::call_result_from_wire(kind)?))
 }
 
-fn serve(core: &Arc<Core>, server: Server, listener: StdListener) -> io::Result<JoinHandle<()>> {
+fn serve(
+    core: &Arc<Core>,
+    server: Server,
+    listener: StdListener,
+    tls: bool,
+) -> io::Result<JoinHandle<()>> {
     let _context = core.runtime.enter();
     let listener = TcpListener::from_std(listener)?;
-    let connections = incoming(listener, core.closed.subscribe());
+    let connections = incoming(listener, core.closed.subscribe(), tls.then(|| core.clone()));
     let service =
         LinkServer::new(Acceptor::new(core.clone())).max_decoding_message_size(DECODE_BYTES_MAX);
     let serving = core.clone();

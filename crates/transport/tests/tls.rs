@@ -67,6 +67,16 @@ async fn until_refused(from: &TestNode, to: &TestNode, by_this_node: bool) {
     within(hearing).await;
 }
 
+/// Dials until the node that is dialled tells of it.
+async fn until_refused_at(from: &TestNode, to: &TestNode, by_this_node: bool) {
+    let hearing = async {
+        while !refusals(to).contains(&(RefusalReason::Tls, by_this_node)) {
+            unreachable(from, to).await;
+        }
+    };
+    within(hearing).await;
+}
+
 async fn unreachable(from: &TestNode, to: &TestNode) {
     let answer = within(from.peer(to).call(1, Bytes::new(), soon())).await;
     assert!(
@@ -129,6 +139,23 @@ async fn certificates_of_another_authority_are_refused_in_both_roles() {
     until_refused(&a, &b, true).await;
     until_refused(&b, &a, true).await;
     until_refused(&impostor, &c, false).await;
+    // And so does each acceptor: of one that it does not trust, and of one that does not trust it.
+    until_refused_at(&impostor, &c, true).await;
+    until_refused_at(&a, &b, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acceptor_hears_of_diallers_without_tls_and_of_nobody_who_was_let_in() {
+    let authority = Authority::new();
+    let secured = start_tls(1, authority.certify(&["127.0.0.1"], None));
+    let friend = start_tls(2, authority.certify(&["127.0.0.1"], None));
+    works(&friend.peer(&secured)).await;
+    assert_eq!(refusals(&secured), []);
+    let open = start(3);
+    until_refused_at(&open, &secured, true).await;
+    let seen = secured.handler.seen.lock();
+    assert!(seen.refused[0].refusal.text.contains("does not speak TLS"));
+    assert_eq!(&*seen.refused[0].address, "127.0.0.1");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

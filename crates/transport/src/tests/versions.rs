@@ -257,7 +257,7 @@ async fn bare(answers: Vec<wire::Frame>) -> (String, mpsc::UnboundedReceiver<wir
     let address = listener.local_addr().unwrap().to_string();
     let (heard, hearing) = mpsc::unbounded_channel();
     let open = watch::Sender::new(false);
-    let connections = incoming(listener, open.subscribe());
+    let connections = incoming(listener, open.subscribe(), None);
     let service = LinkServer::new(Bare { answers, heard });
     tokio::spawn(
         tonic::transport::Server::builder()
