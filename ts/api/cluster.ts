@@ -19,6 +19,7 @@ import {
   type FleetState,
   groupsOfNode,
   hasModule,
+  isPartOf,
 } from "../fleet/state.ts";
 import { ADDRESS_LENGTH_MAX, JOIN_RETRY_MS, LEAVE_SAY_MS, REJOIN_WAIT_MS } from "../limits.ts";
 import { saysNodeLost } from "../native/failures.ts";
@@ -48,6 +49,8 @@ export class ClusterOfNode {
   /** Why other nodes refuse this one, while it is not in its cluster. */
   private refusal: RaftKVError | undefined;
   private leaving = false;
+  /** The nodes that the program was told of: they keep this one from leaving. */
+  private saidWhoIsAway = "";
   private readonly cancelled = new AbortController();
   /** Where the fleet says that nodes are reached. */
   private readonly addresses = new Map<number, string>();
@@ -239,13 +242,31 @@ export class ClusterOfNode {
         return await left;
       } catch (error) {
         if (!this.core.isOpen) throw error;
-        const held = groupsOfNode(this.core.fleet, this.core.nodeId);
-        this.core.log(
-          "info",
-          `leaving: waiting until other nodes have taken over ${held.length} groups`,
-        );
+        this.sayWhatHolds();
       }
     }
+  }
+
+  /** What still has to move, and who is in the way: groups do not move past nodes that are away. */
+  private sayWhatHolds(): void {
+    const { core } = this;
+    const held = groupsOfNode(core.fleet, core.nodeId);
+    const waits = `leaving: waiting until other nodes have taken over ${held.length} groups`;
+    const away = [...core.fleet.nodes.values()].filter(
+      ({ id, unreachableSince }) =>
+        unreachableSince !== null && held.some((group) => isPartOf(group, id)),
+    );
+    if (away.length === 0) {
+      core.log("info", waits);
+      return;
+    }
+    const names = away.map(({ name }) => name).join(", ");
+    const seconds = core.settings.nodePurgeFailureTimeWindow / 1000;
+    const message = `${waits}; out of reach: ${names}, replaced ${seconds} s after it went away`;
+    core.log("warn", message);
+    if (this.saidWhoIsAway === names) return;
+    this.saidWhoIsAway = names;
+    core.events.emit("warning", new RaftKVError("TIMEOUT", message));
   }
 
   private ports(): JoinPorts {

@@ -158,6 +158,7 @@ impl Shared {
             self.proposer.refuse_pending(&group, Reason::StorageFailed);
         }
         self.events.push(Event::StorageFailed { kind, text });
+        self.end_streams();
     }
 }
 

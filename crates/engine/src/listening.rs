@@ -31,6 +31,14 @@ impl Shared {
         self.cluster.load(Ordering::SeqCst)
     }
 
+    /// Others are to do without this node: they would wait for it if it went on answering.
+    pub(crate) fn end_streams(&self) {
+        if let Some(nodes) = self.nodes.get().cloned() {
+            self.runtime
+                .spawn(async move { nodes.transport().close().await });
+        }
+    }
+
     /// A node said where it is reached.
     pub(crate) fn learn_address(&self, node: u64, address: &str) {
         if address.is_empty() || node == self.identity.node || !self.addresses.set(node, address) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use raft_kv_engine::network::Member;
 use raft_kv_engine::{Engine, EngineOptions, ListenOptions, Location};
+use raft_kv_journal::SimulatedDisk;
 use support::router::{GROUP, runs, until};
 use support::{Node, frame};
 use tempfile::TempDir;
@@ -137,6 +138,26 @@ async fn leader(places: &[Place]) -> usize {
     })
     .await;
     found.into_inner()
+}
+
+/// Others are not to count on it: they would wait for what it cannot store.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_node_whose_storage_failed_is_down_for_the_others() {
+    let disk = SimulatedDisk::new();
+    let location = Location::Simulated(disk.clone());
+    let full = Node::open(EngineOptions::new(location, "test"));
+    let address = full.engine.listen(at("127.0.0.1:0")).await.unwrap();
+    full.engine.set_cluster(CLUSTER).await.unwrap();
+    let other = Place::start().await;
+    let id = full.engine.identity().node;
+    other.engine().set_node_address(id, &address);
+    let peers = || other.node().host.view().peers.clone();
+    until("up", || async { peers().last() == Some(&(id, 1)) }).await;
+    disk.fail_writes_after(0, true);
+    let refused = full.engine.create_group(GROUP, Bytes::new()).await;
+    assert_eq!(refused.unwrap_err().code(), "STORAGE_FULL");
+    until("down", || async { peers().last() == Some(&(id, 2)) }).await;
+    assert!(full.engine.close().await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
