@@ -102,6 +102,10 @@ pub const REST_AFTER_BEATS: u32 = 8;
 /// How often a group that rests is heard within one election timeout, at least.
 pub const RESTING_BEATS_PER_TIMEOUT: u32 = 2;
 
+/// How long a leader's node may stand still, at any time, without its resting groups being led by
+/// others for it. With an election timeout that leaves no room for that, groups do not rest.
+pub const RESTING_STALL: Duration = Duration::from_millis(500);
+
 /// Appends of one group to one member that wait for their answers.
 pub const APPENDS_IN_FLIGHT_MAX: usize = 64;
 

@@ -6,7 +6,8 @@
 //! a message costs one store.
 //!
 //! A group that nobody asked for anything rests: it is left out of some rounds of heartbeats, and
-//! is still heard [`RESTING_BEATS_PER_TIMEOUT`] times within each election timeout and lease.
+//! is still heard [`RESTING_BEATS_PER_TIMEOUT`] times within each election timeout and lease, and so
+//! often that its node may stand still for [`RESTING_STALL`].
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -23,7 +24,7 @@ use crate::elections;
 use crate::group::Group;
 use crate::limits::{
     ELECTION_MARGIN, ELECTION_SPREAD_DIVISOR, LOOK_INTERVAL, REST_AFTER_BEATS,
-    RESTING_BEATS_PER_TIMEOUT,
+    RESTING_BEATS_PER_TIMEOUT, RESTING_STALL,
 };
 use crate::sleep::Sleeper;
 use crate::world::World;
@@ -57,6 +58,7 @@ struct Resting {
 impl Resting {
     fn new(heartbeat_interval: Duration, election_timeout: Duration) -> Self {
         let longest = election_timeout / RESTING_BEATS_PER_TIMEOUT;
+        let longest = longest.min(election_timeout.saturating_sub(RESTING_STALL));
         let every = longest.as_micros() / heartbeat_interval.as_micros().max(1);
         Self {
             every: u32::try_from(every).unwrap_or(u32::MAX).max(1),
@@ -335,11 +337,15 @@ mod tests {
             (300, 1500, 2),
             (100, 1000, 5),
             (400, 1000, 1),
+            (100, 400, 1),
+            (100, 600, 1),
+            (100, 800, 3),
         ] {
             let resting = Resting::new(milliseconds(beat), milliseconds(timeout));
             assert_eq!(resting.every, every);
             let gap = milliseconds(beat) * resting.every;
             assert!(gap <= (milliseconds(timeout) / 2).max(milliseconds(beat)));
+            assert!(every == 1 || gap + RESTING_STALL <= milliseconds(timeout));
             let quiet = milliseconds(beat) * REST_AFTER_BEATS;
             let heard = |group| (0..60).filter(move |turn| !resting.skips(*turn, group, quiet));
             for group in 0..10 {
