@@ -30,6 +30,8 @@ interface Told {
   readonly failed: Refusal;
   readonly refusals: Readonly<Record<string, Refusal>>;
   readonly warnings: readonly string[];
+  /** Lines of the log, of level "error". */
+  readonly errors: readonly string[];
 }
 
 function told(end: Ended): Told {
@@ -42,11 +44,13 @@ function acknowledged(end: Ended): string[] {
   return [...end.output.matchAll(/^k (.*)$/gm)].map(([, key]) => key as string);
 }
 
-function checkRefusals({ failed, refusals, warnings }: Told, codes: readonly string[]): void {
+function checkRefusals(told: Told, codes: readonly string[]): void {
+  const { failed, refusals, warnings, errors } = told;
   expect(codes).toContain(failed.code);
   expect(failed.action).toBe("reopen");
   expect(failed.outcome).toMatch(/unknown|not applied/);
   expect(warnings).toEqual([failed.code]);
+  expect(errors.join("\n")).toMatch(/^journal: the storage failed; nothing is written any more/m);
   for (const [call, refusal] of Object.entries(refusals)) {
     expect(refusal.name, call).toBe("RaftKVError");
     expect(refusal.code, call).toBe(failed.code);

@@ -13,7 +13,13 @@ const policy = { maxShards: 1 };
 /** @type {import("raft-kv").DataModule<number, unknown, number>} */
 const group = { init: () => 0, command: (state) => [state, state + 1], query: (state) => state };
 
-const node = createNode({ dataDir: directory });
+/** @type {string[]} */
+const errors = [];
+const ignore = () => undefined;
+/** @param {string} line */
+const keep = (line) => errors.push(line);
+const logger = { debug: ignore, info: ignore, warn: ignore, error: keep };
+const node = createNode({ dataDir: directory, logger });
 await node.fleet.activate("zone");
 await node.kv.init();
 const keyspace = await node.kv.openKeyspace("kv", counterModule, null, policy);
@@ -53,7 +59,7 @@ for (const [name, call] of Object.entries(calls)) {
 }
 // The storage's own word may come a moment after the calls that it failed.
 await warned;
-console.log(JSON.stringify({ failed: described(failed), refusals, warnings }));
+console.log(JSON.stringify({ failed: described(failed), refusals, warnings, errors }));
 await node.close();
 console.log("closed");
 

@@ -33,7 +33,7 @@ async function compare(
   bar: ProgressBar,
 ): Promise<readonly GroupChecksums[]> {
   const all = name === undefined ? await server.call<GroupView[]>("groups") : [];
-  const names = all.filter(({ system, state }) => !system && state !== "removing");
+  const names = all.filter(({ system, state }) => !system && !["new", "removing"].includes(state));
   const left = name === undefined ? names.map((group) => group.name) : [name];
   const total = left.length;
   const found: GroupChecksums[] = [];
