@@ -123,9 +123,12 @@ describe("the stream", () => {
     await node.kv.registerKeyspace("kv", mapModule, null, { maxShards: 16, maxKeysPerShard: 100 });
     for (let at = 0; at < 200; at++) await node.kv.command("kv", `key-${at}`, { set: at });
     await shardsServing(node, "kv", 3);
-    const { view } = await look(address, ({ keyspaces, marks, happenings }) => {
+    const { view } = await look(address, ({ keyspaces, marks, happenings, sample }) => {
       const [kv] = keyspaces;
-      const counted = kv?.keys === 200 && kv.shards.every(({ leader }) => leader !== null);
+      const counted =
+        kv?.keys === 200 &&
+        keysOf(sample) === 200 &&
+        kv.shards.every(({ leader }) => leader !== null);
       const told = happenings.filter(({ text }) => text.includes("gave half")).length === 2;
       return kv?.count === 3 && counted && told && marks.length === 2;
     });
