@@ -1,4 +1,4 @@
-// Generated from crates/addon/src (141fb84628a3e960) by `npm run build`. Private.
+// Generated from crates/addon/src (61dd3a0ffa1fa91e) by `npm run build`. Private.
 
 /**
  * Which binding artifact the generated loader actually loaded: `'native'` for
@@ -17,6 +17,8 @@ export declare class NativeEngine {
   static open(options: NativeOptions, onEvents: (events: Buffer | null, more: boolean) => void): Promise<NativeEngine>
   /** Closes the engine; what is queued can still be drained. Idempotent. */
   close(): Promise<void>
+  /** Ends the engine as if the process had died, for tests. Idempotent. */
+  kill(): Promise<void>
   /**
    * Lets go of the closed engine and of `onEvents`, and returns the events that were still
    * queued. Only then can a closed engine's memory be freed.
@@ -109,6 +111,8 @@ export declare class NativeEngine {
   forgetNode(node: number): void
   /** These nodes are lost for good, and refused from now on. */
   giveUpNodes(nodes: Array<number>): Promise<void>
+  /** Makes no streams to the nodes `to` and takes none from the nodes `from`, for tests. */
+  cutOff(to: Array<number>, from: Array<number>): void
   /** Calls a node's host. */
   callNode(node: number, body: Uint8Array, timeoutMs: number): Promise<Buffer>
   /** Calls the host of whatever node is at an address. */

@@ -283,3 +283,17 @@ export interface NativeEngine extends NativeGroups, NativeLinks {
   /** Flushes, stops everything, and gives `onEvents` what was still queued. Idempotent. */
   close(): Promise<void>;
 }
+
+/** The engine itself, and what tests of whole clusters do to it. */
+export interface TestableEngine extends NativeEngine {
+  /**
+   * Ends as nearly as a part of a process can as if the process had died: other nodes lose it at
+   * once, nothing is handed over, and what waits is not written. What was acknowledged was durable.
+   */
+  kill(): Promise<void>;
+  /**
+   * Makes no streams to the nodes `to` and takes none from the nodes `from`, and ends those there
+   * are, until it is called again. Only once it listens.
+   */
+  cutOff(to: readonly number[], from: readonly number[]): void;
+}

@@ -17,6 +17,7 @@ import type {
   NativeEngine,
   OnEvents,
   StoredGroup,
+  TestableEngine,
 } from "./engine-types.ts";
 import { typed, typedAsync, typedError } from "./failures.ts";
 
@@ -34,7 +35,7 @@ export type EngineOpener = (options: EngineOptions, onEvents: OnEvents) => Promi
 export async function openEngine(
   options: EngineOptions,
   onEvents: OnEvents,
-): Promise<NativeEngine> {
+): Promise<TestableEngine> {
   if (typeof onEvents !== "function") {
     throw new RaftKVError("INVALID_ARGUMENT", "onEvents must be a function");
   }
@@ -65,7 +66,7 @@ interface Taker {
   pulling: boolean;
 }
 
-class OpenEngine implements NativeEngine {
+class OpenEngine implements TestableEngine {
   readonly #native: Binding.NativeEngine;
   readonly #taker: Taker;
   #closing: Promise<void> | undefined;
@@ -185,6 +186,10 @@ class OpenEngine implements NativeEngine {
     return typedAsync(() => this.#native.giveUpNodes([...nodes]));
   }
 
+  cutOff(to: readonly number[], from: readonly number[]): void {
+    typed(() => this.#native.cutOff([...to], [...from]));
+  }
+
   callNode(node: number, body: Uint8Array, timeoutMs: number): Promise<Buffer> {
     return typedAsync(() => this.#native.callNode(node, body, timeoutMs));
   }
@@ -276,13 +281,18 @@ class OpenEngine implements NativeEngine {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= this.#end(() => this.#native.close());
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
+  kill(): Promise<void> {
+    this.#closing ??= this.#end(() => this.#native.kill());
+    return this.#closing;
+  }
+
+  async #end(end: () => Promise<void>): Promise<void> {
     try {
-      await typedAsync(() => this.#native.close());
+      await typedAsync(end);
     } finally {
       await this.#pulled();
       const rest = this.#native.release();

@@ -92,6 +92,14 @@ impl NativeEngine {
         promise(env, &engine, async move { closing.close().await })
     }
 
+    /// Ends the engine as if the process had died, for tests. Idempotent.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn kill<'env>(&self, env: &'env Env) -> Result<Object<'env>> {
+        let engine = self.delivery.engine()?;
+        let killed = engine.clone();
+        promise(env, &engine, async move { killed.kill().await })
+    }
+
     /// Lets go of the closed engine and of `onEvents`, and returns the events that were still
     /// queued. Only then can a closed engine's memory be freed.
     #[napi(catch_unwind, ts_return_type = "Buffer | null")]

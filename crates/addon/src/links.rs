@@ -13,7 +13,7 @@ use raft_kv_engine::{Answered, ListenOptions, TlsOptions};
 use crate::{
     arguments::{integer_between, node, nodes},
     engine::NativeEngine,
-    errors::Result,
+    errors::{Result, from_engine},
     limits::{CALL_WAIT_MS_MAX, INTEGER_MAX},
     promise::promise,
 };
@@ -154,6 +154,18 @@ impl NativeEngine {
             &engine,
             async move { giving_up.give_up_nodes(nodes).await },
         )
+    }
+
+    /// Makes no streams to the nodes `to` and takes none from the nodes `from`, for tests.
+    #[napi(catch_unwind)]
+    pub fn cut_off(&self, to: Vec<f64>, from: Vec<f64>) -> Result<()> {
+        let to: Vec<u64> = nodes("to", &to)?.into_iter().collect();
+        let from: Vec<u64> = nodes("from", &from)?.into_iter().collect();
+        self.delivery.with_engine(|engine| {
+            engine
+                .cut_off(&to, &from)
+                .map_err(|error| from_engine(&error))
+        })
     }
 
     /// Calls a node's host.

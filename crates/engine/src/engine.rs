@@ -89,8 +89,8 @@ pub(crate) struct Shared {
     pub(crate) runtime: Handle,
     /// What this node's tasks say their lines to.
     pub(crate) log: Dispatch,
-    closing: AtomicBool,
-    closed: tokio::sync::Mutex<Option<Result<(), EngineError>>>,
+    pub(crate) closing: AtomicBool,
+    pub(crate) closed: tokio::sync::Mutex<Option<Result<(), EngineError>>>,
 }
 
 impl Shared {
@@ -137,7 +137,7 @@ impl Shared {
         self.groups.write().remove(&id);
     }
 
-    fn all(&self) -> Vec<Arc<Group>> {
+    pub(crate) fn all(&self) -> Vec<Arc<Group>> {
         let mut groups: Vec<_> = self.groups.read().values().cloned().collect();
         groups.sort_unstable_by_key(|group| group.id);
         groups

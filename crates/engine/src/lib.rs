@@ -33,6 +33,7 @@ mod handing_over;
 mod host_calls;
 mod identity;
 mod inspection;
+mod killing;
 mod leases;
 mod lifecycle;
 mod limits;

@@ -311,6 +311,16 @@ async fn close_held(shared: &Arc<Shared>, id: u32) {
     stop(shared, Running { group, ended }).await;
 }
 
+/// Stops a group in the middle of whatever it does.
+pub(crate) async fn kill(shared: &Arc<Shared>, id: u32) {
+    let Some(group) = shared.find(id) else { return };
+    let Some(ended) = shared.running.lock().remove(&id) else {
+        return;
+    };
+    group.close_intake();
+    stop(shared, Running { group, ended }).await;
+}
+
 /// Closes a group that is opened anew at once: whoever sent commands that wait sends them again.
 pub(crate) async fn close_to_reopen(shared: &Arc<Shared>, id: u32) {
     let Some(group) = shared.find(id) else { return };

@@ -87,6 +87,13 @@ impl Engine {
         }
     }
 
+    /// For tests: this node makes no stream to the nodes `to` and takes none from the nodes `from`,
+    /// until this is called again.
+    pub fn cut_off(&self, to: &[u64], from: &[u64]) -> Result<(), EngineError> {
+        nodes(&self.0)?.transport().cut_off(to, from);
+        Ok(())
+    }
+
     /// Calls a node's host, this node's included, and returns its answer.
     pub async fn call_node(
         &self,

@@ -41,6 +41,37 @@ async fn fill(node: &Node, group: u32, first: u32, frames: u32, argument: usize)
         .wait("all commands", |view| view.requests(group).len() == all);
 }
 
+/// Killed in the middle of its work, again and again: what a host was told is there each time.
+#[tokio::test]
+async fn an_engine_that_is_killed_loses_nothing_that_was_told_and_frees_its_directory() {
+    let directory = TempDir::new().unwrap();
+    let mut told = Vec::new();
+    for life in 0..4_u32 {
+        let node = Node::open(in_directory(&directory));
+        if life == 0 {
+            let descriptor = Bytes::from_static(b"seven");
+            node.engine.create_group(7, descriptor).await.unwrap();
+        } else {
+            node.engine.open_group(7).await.unwrap();
+        }
+        node.host.wait("ready", |view| is_ready(view, 7));
+        let before = node.host.view().requests(7);
+        assert_eq!(before[..told.len()], told);
+        for tick in 0..40 {
+            let first = life * 1_000 + tick * 10;
+            node.engine.submit(&frame(7, first, 10, 50), 0).unwrap();
+        }
+        let some = before.len() + 20;
+        node.host
+            .wait("some commands", |view| view.requests(7).len() >= some);
+        told = node.host.view().requests(7);
+        node.engine.kill().await.unwrap();
+        node.engine.kill().await.unwrap();
+        node.engine.close().await.unwrap();
+        assert!(node.engine.submit(&frame(7, 9_000, 1, 1), 0).is_err());
+    }
+}
+
 #[tokio::test]
 async fn a_restart_gives_everything_again() {
     let directory = TempDir::new().unwrap();

@@ -243,6 +243,14 @@ impl Journal {
         self.0.close();
         self.failure().map_or(Ok(()), Err)
     }
+
+    /// Ends as if the process had died, for tests: what waits is not written, and nothing that was
+    /// written is made durable any more. The round that is being written is, as a dying process's
+    /// may be. Frees the directory; later changes are refused with [`JournalError::Closed`].
+    pub fn abandon(&self) {
+        self.0.shared.abandon();
+        self.0.close();
+    }
 }
 
 impl Inner {

@@ -83,6 +83,17 @@ impl Shared {
         self.tell_listeners();
     }
 
+    /// Ends all writing for good, without a failure: what waits is given up.
+    pub(crate) fn abandon(&self) {
+        self.listeners.lock().clear();
+        let waiting = {
+            let mut book = self.book.lock();
+            book.failure.get_or_insert(JournalError::Closed);
+            book.rounds.abandon()
+        };
+        run_completions(waiting, &Err(JournalError::Closed));
+    }
+
     /// Tells the listeners of the failure, if there is one, and each of them once.
     pub(crate) fn tell_listeners(&self) {
         let Some(failure) = self.book.lock().failure.clone() else {

@@ -60,3 +60,48 @@ fn everything_of_a_group_comes_back_from_a_directory() {
         ));
     }
 }
+
+/// Abandoned while it writes: what was durable is there, and everybody who waits is told.
+#[test]
+fn what_was_durable_when_a_journal_was_abandoned_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = JournalOptions::new(Location::Directory(folder.path().join("data")));
+    let mut durable_entries = 0;
+    for life in 0..4_u64 {
+        let journal = Journal::open(options.clone()).unwrap();
+        let log = journal.group(7);
+        let next = log.state().next_index;
+        assert!(next >= durable_entries, "{next} of {durable_entries}");
+        let entry = |number: u64| vec![Bytes::from(format!("entry {number}"))];
+        durable(|done| log.append(next, entry(next), done)).unwrap();
+        let (sender, told) = mpsc::channel();
+        for number in next + 1..next + 100 {
+            let sender = sender.clone();
+            let done = Box::new(move |result| sender.send((number, result)).unwrap());
+            log.append(number, entry(number), done);
+        }
+        drop(sender);
+        if life % 2 == 0 {
+            told.recv().unwrap().1.unwrap();
+        }
+        journal.abandon();
+        journal.abandon();
+        let is_over =
+            |result: &Result<(), JournalError>| matches!(result, Err(JournalError::Closed));
+        durable_entries = next + 1;
+        for (number, result) in told.iter() {
+            assert!(result.is_ok() || is_over(&result), "{result:?}");
+            if result.is_ok() {
+                durable_entries = durable_entries.max(number + 1);
+            }
+        }
+        assert!(is_over(&durable(|done| log.save_vote(Bytes::new(), done))));
+        drop(journal);
+    }
+    let journal = Journal::open(options).unwrap();
+    let log = journal.group(7);
+    let entries = log.entries(0..durable_entries, usize::MAX).unwrap();
+    let expected = (0..durable_entries).map(|index| format!("entry {index}"));
+    assert_eq!(entries, expected.collect::<Vec<_>>());
+    journal.close().unwrap();
+}

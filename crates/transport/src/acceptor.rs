@@ -49,6 +49,9 @@ pub(crate) fn judge(
     let (node, address) = hello
         .as_ref()
         .map_or((0, ""), |hello| (hello.node, hello.address.as_str()));
+    if core.cuts.from(node) {
+        return Err(Status::unavailable(crate::cuts::REASON));
+    }
     if let Some(refusal) = refusal {
         let refusal = refusal_from_wire(refusal);
         core.report(node, address, &refusal);

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tracing::Dispatch;
 use tracing::instrument::WithSubscriber;
 
+use crate::cuts::Cuts;
 use crate::dialing::Dialing;
 use crate::error::{CallError, Refusal, RefusalReason};
 use crate::handler::{Handler, PeerIdentity, PeerState, RefusedStream};
@@ -82,6 +83,8 @@ pub(crate) struct Core {
     nodes: Mutex<Nodes>,
     /// Nodes that are not talked to any more.
     lost: RwLock<HashSet<u64>>,
+    /// Nodes that tests keep this one from.
+    pub cuts: Cuts,
     reported: Mutex<HashMap<Reported, Instant>>,
 }
 
@@ -105,6 +108,7 @@ impl Core {
             log: tracing::dispatcher::get_default(Dispatch::clone),
             nodes: Mutex::new(Nodes::default()),
             lost: RwLock::default(),
+            cuts: Cuts::default(),
             reported: Mutex::new(HashMap::new()),
         })
     }
@@ -200,11 +204,13 @@ impl Core {
     }
 
     /// Notes a stream that was accepted, until the number it gets is given to
-    /// [`Core::release`]. `None` if the transport is closed or a newer process spoke meanwhile.
+    /// [`Core::release`]. `None` if the transport is closed, or if a newer process spoke or the node
+    /// was cut off meanwhile.
     pub(crate) fn accept(&self, peer: &PeerIdentity, outbox: &Arc<Outbox>) -> Option<u64> {
         let mut nodes = self.nodes.lock();
         let newest = nodes.known.get(&peer.node).and_then(|known| known.process);
-        if nodes.closed || newest.is_some_and(|(incarnation, _)| incarnation > peer.incarnation) {
+        let older = newest.is_some_and(|(incarnation, _)| incarnation > peer.incarnation);
+        if nodes.closed || older || self.cuts.from(peer.node) {
             return None;
         }
         nodes.last_accepted += 1;
@@ -268,14 +274,18 @@ impl Core {
     /// Forgets a node: ends its streams, and what was known of it.
     pub(crate) fn forget(&self, node: u64) {
         const REASON: &str = "the node was forgotten";
-        let mut nodes = self.nodes.lock();
-        let known = nodes.known.remove(&node);
-        for accepted in nodes.accepted.values().filter(|one| one.node == node) {
-            accepted.outbox.fail(&CallError::Closed, REASON);
-        }
-        drop(nodes);
+        let known = self.nodes.lock().known.remove(&node);
+        self.end_accepted(|accepted| accepted == node, REASON);
         if let Some(lane) = known.and_then(|known| known.lane) {
             lane.close(REASON);
+        }
+    }
+
+    /// Ends the streams that these nodes dialled.
+    pub(crate) fn end_accepted(&self, of: impl Fn(u64) -> bool, reason: &str) {
+        let nodes = self.nodes.lock();
+        for accepted in nodes.accepted.values().filter(|one| of(one.node)) {
+            accepted.outbox.fail(&CallError::Closed, reason);
         }
     }
 

@@ -67,6 +67,7 @@ async fn open_stream(
     expected: u64,
     outbox: &Arc<Outbox>,
 ) -> Result<Opened, CallError> {
+    core.cuts.check_to(expected)?;
     let mut client = connect(core, address).await?;
     outbox.say(core.hello(expected));
     let handshake = async {
@@ -79,11 +80,14 @@ async fn open_stream(
         .map_err(|_| CallError::unreachable("nobody says hello there"))?
         .map_err(|status| ended_by(&status))?;
     match greeted(core, address, expected, first.hello, first.refusal) {
-        Ok(remote) => Ok(Opened {
-            inbound,
-            remote,
-            _client: client,
-        }),
+        Ok(remote) => {
+            core.cuts.check_to(remote.node)?;
+            Ok(Opened {
+                inbound,
+                remote,
+                _client: client,
+            })
+        }
         Err(refusal) => {
             if refusal.by_this_node {
                 refuse(&mut inbound, outbox, &refusal).await;

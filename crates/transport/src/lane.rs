@@ -175,6 +175,17 @@ impl Lane {
         }
     }
 
+    /// Ends the stream that is there or being made, and dials again.
+    pub(crate) fn cut(self: &Arc<Self>, core: &Arc<Core>, reason: &str) {
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Idle | Phase::Closed) {
+            return;
+        }
+        self.stop(&mut state, &CallError::unreachable(reason), reason);
+        self.down(core, &mut state, CallError::unreachable(reason));
+        self.start(&mut state, core);
+    }
+
     /// Ends for good.
     pub(crate) fn close(&self, reason: &str) {
         let mut state = self.state.lock();

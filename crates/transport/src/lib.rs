@@ -20,6 +20,7 @@ mod assembly;
 mod codec;
 mod convert;
 mod core;
+mod cuts;
 mod dialer;
 mod dialing;
 mod error;

@@ -248,6 +248,13 @@ impl Transport {
         self.core.refuse_nodes(nodes);
     }
 
+    /// For tests: makes no stream to the nodes `to` and takes none from the nodes `from`, until this
+    /// is called again; those that are there end at once. A snapshot that is being taken goes on
+    /// until its sender, cut off in turn, ends it.
+    pub fn cut_off(&self, to: &[u64], from: &[u64]) {
+        self.core.cut_off(to, from);
+    }
+
     /// What was exchanged with each peer.
     #[must_use]
     pub fn statistics(&self) -> Vec<PeerStatistics> {
