@@ -1,6 +1,6 @@
 // The README example, for its types.
 import { RaftFleet, RaftKV, SplitMergePolicy, type ValuePerKey } from "raft-kv";
-import { checkValuePerKey, type ModuleReport } from "raft-kv/testing";
+import { checkValuePerKey, createTestCluster, type ModuleReport } from "raft-kv/testing";
 
 type Command = { set: unknown } | "unset";
 const KV: ValuePerKey<unknown, string, Command, "ok", "get", unknown> = {
@@ -30,4 +30,10 @@ export function check(): ModuleReport {
   // @ts-expect-error: not a command of this module
   checkValuePerKey(KV, { commands: [{ put: "bar" }] });
   return checkValuePerKey(KV, { commands: [{ set: "bar" }, "unset"], queries: ["get"] });
+}
+
+export async function kill(): Promise<string> {
+  await using cluster = await createTestCluster({ start: (node) => node.kv.listKeyspaces() });
+  await cluster.kill(await cluster.leaderOf("kv_0"));
+  return cluster.waitFor("a name", () => cluster.nodes[0]?.name);
 }

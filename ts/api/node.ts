@@ -23,7 +23,8 @@ export interface RaftKVNode extends AsyncDisposable {
   unref(): void;
 }
 
-class Node implements RaftKVNode {
+/** A node on its lifecycle. */
+export class Node implements RaftKVNode {
   readonly fleet: RaftFleetFunctions;
   readonly kv: RaftKVFunctions;
   private readonly lifecycle: NodeLifecycle;
