@@ -168,6 +168,7 @@ export class TestCluster implements AsyncDisposable {
     return this.closing;
   }
 
+  /** Closes the cluster, as `close` does: for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
